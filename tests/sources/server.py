@@ -1,0 +1,75 @@
+"""The stand-in of the taxi website: redirects, signed object URLs, ETags and Ranges as the real one has them.
+
+with serve(root) as site:
+    site.taxi_url                      # what TAXI_URL is set to: .../releases/download
+    site.url + "/files/x.csv"          # any file below root
+    site.faults["/files/x.csv"] = [Fault(cut_after=1000)]
+    site.requests                      # what was asked, and how many bytes went out
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+from tests.sources.faults import HTML, Fault, Request
+from tests.sources.handler import Handler
+
+__all__ = ["HTML", "Fault", "Request", "Site", "serve"]
+
+
+@dataclass
+class Site:
+    """A running stand-in. `faults` is by path; of several the first is used up before the next one counts."""
+
+    root: Path
+    url: str = ""
+    signed_for: float = 300.0  # seconds until an object URL answers 403
+    faults: dict[str, list[Fault]] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+    closing: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def taxi_url(self) -> str:
+        """The base URL of the taxi files: `{taxi_url}/{color}/{file}`."""
+        return f"{self.url}/nyc-tlc-data/releases/download"
+
+    def asked(self, path: str, method: str = "GET") -> list[Request]:
+        """The requests for one path, in order."""
+        return [r for r in self.requests if r.path == path and r.method == method]
+
+    def fault(self, path: str, use: bool) -> Fault:
+        """The fault that is due for a path; with `use`, one request of it is used up."""
+        with self.lock:
+            due = self.faults.get(path) or [Fault()]
+            fault = due[0]
+            if use and fault.times is not None and path in self.faults:
+                fault.times -= 1
+                if fault.times <= 0:
+                    due.pop(0)
+            return fault
+
+
+@contextmanager
+def serve(root: Path, host: str = "127.0.0.1", port: int = 0) -> Iterator[Site]:
+    """Serve `root` from threads of this process until the block ends."""
+    site = Site(Path(root))
+    handler = type("SiteHandler", (Handler,), {"site": site})
+    server = ThreadingHTTPServer((host, port), handler)
+    server.daemon_threads, server.block_on_close = True, False
+    site.url = f"http://{host}:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        site.closing.set()
+        with suppress(OSError):
+            server.shutdown()
+        server.server_close()
+        thread.join()
