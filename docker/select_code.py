@@ -1,0 +1,49 @@
+"""Copy the code that one image may hold, byte-compiled: a job gets its own folder and what all jobs stand on."""
+
+import argparse
+import compileall
+import py_compile
+import shutil
+from pathlib import Path
+
+PARTS: dict[str, tuple[str, ...]] = {
+    "orchestration": ("jobs", "workpools", "scripts"),
+    "sources": ("jobs/__init__.py", "jobs/common", "jobs/datasets", "tests/__init__.py", "tests/sources"),
+}
+# deployment.py says how a job is started: nothing that the job itself needs, so a new schedule is no new image.
+LEFT_OUT = ("__pycache__", "*.pyc")
+
+
+def parts_of(job: str) -> tuple[str, ...]:
+    """Paths, relative to the repository, that the image of `job` holds."""
+    return PARTS.get(job, ("jobs/__init__.py", "jobs/common", "jobs/datasets", f"jobs/{job.replace('-', '_')}"))
+
+
+def select(job: str, source: Path, target: Path) -> None:
+    """Copy the parts of `job` and compile them; the byte code never looks at the source's date again."""
+    left_out = LEFT_OUT if job == "orchestration" else (*LEFT_OUT, "deployment.py")
+    for part in parts_of(job):
+        origin, copy = source / part, target / part
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if origin.is_dir():
+            shutil.copytree(origin, copy, ignore=shutil.ignore_patterns(*left_out))
+        elif origin.exists():
+            shutil.copy(origin, copy)
+        elif part != "jobs/datasets":
+            raise SystemExit(f"{part}: not there, so there is no job {job!r}")
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    compileall.compile_dir(target, stripdir=str(target), quiet=1, invalidation_mode=mode)
+
+
+def main() -> None:
+    """Parse the command line and copy."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--job", required=True)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    args = parser.parse_args()
+    select(args.job, args.source, args.target)
+
+
+if __name__ == "__main__":
+    main()
