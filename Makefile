@@ -22,3 +22,8 @@ help: ## list what there is
 
 .PHONY: setup
 setup: .venv/.ready ## make .venv from the lock (the other targets call it)
+
+##@ Measure
+.PHONY: bench
+bench: setup ## Longshore against the limit, psql, dlt and pandas (QUICK=1: a small one, fast contenders only)
+	@.venv/bin/python -m scripts.bench $(if $(QUICK),--quick)
