@@ -27,3 +27,30 @@ setup: .venv/.ready ## make .venv from the lock (the other targets call it)
 .PHONY: bench
 bench: setup ## Longshore against the limit, psql, dlt and pandas (QUICK=1: a small one, fast contenders only)
 	@.venv/bin/python -m scripts.bench $(if $(QUICK),--quick)
+
+##@ Containers (Docker; settings in .env.example)
+.PHONY: base images up down clean deploy run logs
+base: .venv/.ready ## have the base images: pulled, or made from Debian's packages
+	@.venv/bin/python -m scripts.images --base
+
+images: .venv/.ready ## build all images, tagged with the git revision, and import-check each
+	@.venv/bin/python -m scripts.images
+
+up: .venv/.ready ## start Postgres, Prefect and a worker [SOURCE=live|demo]
+	@.venv/bin/python -m scripts.stack up --source $(or $(SOURCE),live)
+
+down: .venv/.ready ## stop them; the data stay
+	@.venv/bin/python -m scripts.stack down
+
+clean: .venv/.ready ## stop them and delete the data; asks first [YES=1]
+	@.venv/bin/python -m scripts.stack clean $(if $(YES),--yes)
+
+logs: .venv/.ready ## follow what they print
+	@.venv/bin/python -m scripts.stack logs
+
+deploy: .venv/.ready ## register database block, work pool and deployments with Prefect
+	@.venv/bin/python -m scripts.deploy
+
+run: export LONGSHORE_PARAMS := $(or $(PARAMS),{})
+run: .venv/.ready ## run a job and follow it: JOB=web-to-postgres PARAMS='{"months": [1]}'
+	@.venv/bin/python -m scripts.run "$(JOB)" --params "$$LONGSHORE_PARAMS"

@@ -1,0 +1,148 @@
+"""Run a job's deployment and follow it: its states and its log, until it ends. The exit code tells how.
+
+0: completed. 1: failed, crashed or cancelled. 2: not started, because the call was wrong.
+"""
+
+import argparse
+import asyncio
+import difflib
+import json
+import logging
+import os
+import sys
+import warnings
+from typing import Any
+from uuid import UUID
+
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+warnings.filterwarnings("ignore")
+from prefect import get_client  # noqa: E402
+from prefect.client.orchestration import PrefectClient  # noqa: E402
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId  # noqa: E402
+from prefect.client.schemas.objects import FlowRun, State  # noqa: E402
+from prefect.client.schemas.responses import DeploymentResponse  # noqa: E402
+from prefect.client.schemas.sorting import LogSort  # noqa: E402
+from prefect.exceptions import PrefectHTTPStatusError  # noqa: E402
+from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: E402
+
+from scripts.deploy import need_api  # noqa: E402
+from scripts.settings import UserError, settings  # noqa: E402
+
+PAGE = 200
+
+
+def read_params(text: str) -> dict[str, Any]:
+    """The JSON object of parameters."""
+    try:
+        params = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise UserError(f"PARAMS is not JSON: {error}\n  {text}\nExample: PARAMS='{{\"months\": [1]}}'") from error
+    if not isinstance(params, dict):
+        raise UserError(f'PARAMS must be a JSON object such as {{"months": [1]}}, not {text}')
+    return params
+
+
+def check_params(params: dict[str, Any], deployment: DeploymentResponse) -> None:
+    """Refuse parameters that the flow does not have, and name the ones it has."""
+    known = list((deployment.parameter_openapi_schema or {}).get("properties", {}))
+    for name in params:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise UserError(f"{deployment.name}: no parameter {name!r}.{hint} There are: {', '.join(known)}")
+
+
+async def find_deployment(client: PrefectClient, job: str) -> DeploymentResponse:
+    """The deployment of a job, given as JOB or JOB/NAME."""
+    found = await client.read_deployments()
+    flows = {flow.id: flow.name for flow in await client.read_flows()}
+    paths = {f"{flows[deployment.flow_id]}/{deployment.name}": deployment for deployment in found}
+    matching = [path for path in paths if job in (path, path.split("/")[0])]
+    if len(matching) != 1:
+        known = ", ".join(sorted(matching or paths)) or "none yet, see `make deploy`"
+        raise UserError(f"JOB={job}: {'which one' if matching else 'no such job'}? There are: {known}")
+    return paths[matching[0]]
+
+
+async def create_run(client: PrefectClient, job: str, params: dict[str, Any]) -> FlowRun:
+    """Start a run; a wrong job or parameter is the caller's mistake."""
+    deployment = await find_deployment(client, job)
+    check_params(params, deployment)
+    try:
+        return await client.create_flow_run_from_deployment(deployment.id, parameters=params)
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code not in (409, 422):
+            raise
+        raise UserError(f"PARAMS do not fit: {error.response.json().get('detail', error)}") from error
+
+
+async def follow(client: PrefectClient, run_id: UUID) -> State[Any]:
+    """Print states and log lines as they come; the state at the end."""
+    shown, last, ended = 0, None, 0
+    while True:
+        run = await client.read_flow_run(run_id)
+        state = run.state
+        assert state is not None  # a run always has one
+        if (state.type, state.name) != last:
+            last = (state.type, state.name)
+            print(f"-- {state.name}{f': {state.message}' if state.message else ''}", flush=True)
+        shown += await show_logs(client, run_id, shown)
+        # The last lines arrive a moment after the last state: the engine sends them in batches.
+        ended += state.is_final()
+        if ended > 3:
+            return state
+        await asyncio.sleep(0.7)
+
+
+async def show_logs(client: PrefectClient, run_id: UUID, shown: int) -> int:
+    """Print the log lines after the first `shown`; how many they were."""
+    wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
+    count = 0
+    while True:
+        page = await client.read_logs(wanted, limit=PAGE, offset=shown + count, sort=LogSort.TIMESTAMP_ASC)
+        for line in page:
+            stamp = line.timestamp.in_timezone("local").format("HH:mm:ss")
+            print(f"{stamp} {logging.getLevelName(line.level):8} {line.message}", flush=True)
+        count += len(page)
+        if len(page) < PAGE:
+            return count
+
+
+async def run(url: str, job: str, params: dict[str, Any]) -> int:
+    """Start, follow, and turn the last state into an exit code."""
+    await need_api(url)
+    async with get_client() as client:
+        started = await create_run(client, job, params)
+        print(f"run {started.name}: {url.removesuffix('/api')}/flow-runs/flow-run/{started.id}", flush=True)
+        try:
+            state = await follow(client, started.id)
+        except asyncio.CancelledError:
+            print(
+                f"\nNo longer following; run {started.name} goes on. To stop it:"
+                f"\n  PREFECT_API_URL={url} .venv/bin/prefect flow-run cancel {started.id}"
+            )
+            raise
+    return 0 if state.is_completed() else 1
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("job", help="JOB, or JOB/DEPLOYMENT")
+    parser.add_argument("--params", default="{}", help='parameters as JSON, such as {"months": [1]}')
+    args = parser.parse_args()
+    try:
+        params, url = read_params(args.params), settings()["PREFECT_API_URL"]
+        with temporary_settings({PREFECT_API_URL: url}):
+            sys.exit(asyncio.run(run(url, args.job, params)))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

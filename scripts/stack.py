@@ -1,0 +1,117 @@
+"""The local stack: Postgres, Prefect and a worker, by docker compose."""
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+from scripts.docker import compose, docker_says, need_engine
+from scripts.images import build_all
+from scripts.settings import UserError, make_env, settings
+
+STAND_IN = "http://sources:8000/nyc-tlc-data/releases/download"
+
+
+def stack_settings(source: str) -> dict[str, str]:
+    """Settings for compose; with the demo's source the jobs read from the stand-in website."""
+    found = settings()
+    if source == "demo":
+        found |= {"COMPOSE_PROFILES": "demo", "TAXI_URL": STAND_IN}
+    elif source != "live":
+        raise UserError(f"SOURCE={source}: there are demo (a stand-in website, made here) and live (the real one)")
+    return found
+
+
+def up(source: str, seconds: float = 300) -> None:
+    """Write .env if there is none, build, start, and wait until the worker takes runs."""
+    need_engine()
+    stack_settings(source)
+    if make_env():
+        print("wrote .env with generated passwords")
+    env = stack_settings(source)
+    build_all([], env)
+    compose(env, "up", "--detach", "--no-build", "--remove-orphans")
+    wait_healthy(env, seconds)
+    print(
+        f"\nPrefect   http://127.0.0.1:{env['PREFECT_PORT']}"
+        f"\nwarehouse docker exec -it {container(env, 'postgres')[:12]} psql -U postgres {env['WAREHOUSE_DB']}"
+        f'\nnext      make run JOB=web-to-postgres PARAMS=\'{{"year": 2021, "months": [1]}}\''
+    )
+
+
+def container(env: dict[str, str], service: str) -> str:
+    """Id of a service's container, empty when there is none."""
+    labels = {"project": env["COMPOSE_PROJECT_NAME"], "service": service}
+    filters = [
+        part for key, value in labels.items() for part in ("--filter", f"label=com.docker.compose.{key}={value}")
+    ]
+    return docker_says("ps", "--all", "--quiet", "--no-trunc", *filters).split("\n")[0]
+
+
+def wait_healthy(env: dict[str, str], seconds: float) -> None:
+    """Wait for the services that come last; compose 1.29 can't."""
+    waited = ["prefect", "worker", *(["sources"] if env.get("COMPOSE_PROFILES") == "demo" else [])]
+    deadline = time.monotonic() + seconds
+    for service in waited:
+        while True:
+            found = container(env, service)
+            state: dict[str, Any] = json.loads(docker_says("inspect", found))[0]["State"] if found else {}
+            if state.get("Health", {}).get("Status") == "healthy":
+                break
+            status = state.get("Status", "missing")
+            if status in ("exited", "dead", "missing") or time.monotonic() > deadline:
+                raise UserError(f"{service} is {status} and not healthy; see: make logs")
+            time.sleep(0.5)
+
+
+def clean(yes: bool) -> None:
+    """Take the stack down and delete its data, after asking."""
+    env = stack_settings("demo") | {"TAG": "any"}
+    project = env["COMPOSE_PROJECT_NAME"]
+    print(
+        f"This deletes, for good: the containers and the network of project {project}, and its volume"
+        f"\n{project}_postgres with both databases (Prefect's records, the warehouse). .env and the images stay."
+    )
+    if not yes and input("Type yes to go on: ").strip() != "yes":
+        raise UserError("nothing deleted")
+    compose(with_placeholders(env), "down", "--volumes", "--remove-orphans")
+
+
+def down() -> None:
+    """Stop and remove the containers; the data stay in the volume."""
+    compose(with_placeholders(stack_settings("demo")), "down", "--remove-orphans")
+
+
+def with_placeholders(env: dict[str, str]) -> dict[str, str]:
+    """Compose insists on the passwords even to stop; without .env any value will do."""
+    return env | {name: env.get(name) or "none" for name in env if name.endswith("_PASSWORD")}
+
+
+def logs() -> None:
+    """Follow what the services print."""
+    compose(with_placeholders(stack_settings("demo")), "logs", "--follow", "--tail", "100")
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.stack", description=__doc__)
+    parser.add_argument("action", choices=["up", "down", "clean", "logs"])
+    parser.add_argument("--source", default="live", help="demo or live (%(default)s)")
+    parser.add_argument("--yes", action="store_true", help="clean without asking")
+    args = parser.parse_args()
+    try:
+        if args.action == "up":
+            up(args.source)
+        elif args.action == "clean":
+            clean(args.yes)
+        else:
+            {"down": down, "logs": logs}[args.action]()
+    except UserError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

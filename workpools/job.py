@@ -1,0 +1,38 @@
+"""What a job says about how it wants to be run: pure data, one instance per jobs/*/deployment.py."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cron:
+    """A schedule by the calendar, in a named time zone."""
+
+    cron: str
+    timezone: str
+
+
+@dataclass(frozen=True)
+class JobDeployment:
+    """One deployment of one job.
+
+    `job` names the extra, the image and the work queue; `entrypoint` is relative to the repository's root, which is the
+    working directory of the image too. `settings` are names of settings that the container gets when they are set.
+    """
+
+    job: str
+    entrypoint: str
+    name: str
+    description: str
+    schedule: Cron | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    memory_mib: int = 1024
+    concurrency: int = 1
+    pool: str = "docker"
+    settings: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """`flow/deployment`, as Prefect names it; a job's flow is called like the job."""
+        return f"{self.job}/{self.name}"
