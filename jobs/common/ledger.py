@@ -1,0 +1,85 @@
+"""The ledger: one row for each slice that is in a table, written in the transaction that loaded it."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from jobs.common.postgres import lock, transaction
+
+LEDGER = "load_ledger"
+DDL = f"""
+CREATE TABLE IF NOT EXISTS {LEDGER} (
+  slice_id     integer GENERATED ALWAYS AS IDENTITY,
+  table_name   text NOT NULL,
+  slice        text NOT NULL,
+  source       text NOT NULL,
+  fingerprint  text,
+  settings     text NOT NULL,
+  rows_read    bigint NOT NULL,
+  rows_dropped jsonb NOT NULL,
+  rows_loaded  bigint NOT NULL,
+  bytes        bigint NOT NULL,
+  seconds      double precision NOT NULL,
+  flow_run     text,
+  loaded_at    timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (table_name, slice),
+  UNIQUE (slice_id)
+)"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger says of a slice. settings: what else than the source decides the rows."""
+
+    slice_id: int
+    fingerprint: str | None
+    settings: str
+    rows_loaded: int
+
+
+def ensure(engine: Engine, log: logging.Logger | logging.LoggerAdapter[Any]) -> None:
+    """Make the ledger where there is none."""
+    with transaction(engine) as connection:
+        if connection.execute(text("SELECT to_regclass(:name)"), {"name": LEDGER}).scalar() is None:
+            lock(connection, LEDGER, log)
+            connection.exec_driver_sql(DDL)
+
+
+def find(connection: Connection, table: str, slice_name: str) -> Entry | None:
+    row = connection.execute(
+        text(
+            f"SELECT slice_id, fingerprint, settings, rows_loaded FROM {LEDGER}"
+            " WHERE table_name = :table AND slice = :slice"
+        ),
+        {"table": table, "slice": slice_name},
+    ).one_or_none()
+    return Entry(*row) if row else None
+
+
+def forget(connection: Connection, table: str) -> None:
+    """The table is not there any more, so neither are its slices."""
+    connection.execute(text(f"DELETE FROM {LEDGER} WHERE table_name = :table"), {"table": table})
+
+
+def new_slice_id(connection: Connection) -> int:
+    """A number that no slice has had."""
+    sql = text("SELECT nextval(pg_get_serial_sequence(:ledger, 'slice_id'))")
+    return int(connection.execute(sql, {"ledger": LEDGER}).scalar_one())
+
+
+def record(connection: Connection, values: dict[str, Any]) -> None:
+    """Write the slice's row. values: every column but loaded_at."""
+    names = list(values)
+    updates = ", ".join(
+        f"{name} = excluded.{name}" for name in names if name not in ("slice_id", "table_name", "slice")
+    )
+    connection.execute(
+        text(
+            f"INSERT INTO {LEDGER} ({', '.join(names)}) OVERRIDING SYSTEM VALUE"
+            f" VALUES ({', '.join(':' + name for name in names)})"
+            f" ON CONFLICT (table_name, slice) DO UPDATE SET {updates}, loaded_at = now()"
+        ),
+        values,
+    )

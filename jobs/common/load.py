@@ -1,0 +1,167 @@
+"""One file on the web becomes one slice of a Postgres table, exactly once."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+from sqlalchemy import Connection, Engine, text
+
+from jobs.common import ledger
+from jobs.common.errors import LoadError, WiderSchemaNeeded
+from jobs.common.parquet import cast
+from jobs.common.postgres import (
+    SLICE_COLUMN,
+    check_text,
+    columns_of,
+    copy,
+    create_table,
+    encoded,
+    lock,
+    quote,
+    quoted,
+    target_schema,
+    transaction,
+)
+from jobs.common.report import Report
+from jobs.common.streams import read_ahead
+from jobs.common.tables import Format, Table, read_table
+from jobs.common.web import Backoff, Log, RemoteFile, open_url
+
+PROGRESS_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which rows are kept. drops: reason -> the rows it drops, as a boolean column (null: kept)."""
+
+    drops: dict[str, Callable[[pa.RecordBatch], pa.Array]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What to load and where. schema: the declared columns, None to infer them from the file."""
+
+    url: str
+    table: str
+    slice: str
+    title: str
+    file_format: Format | None = None
+    schema: pa.Schema | None = None
+    rule: Rule = Rule()
+    force: bool = False
+    flow_run: str | None = None
+
+
+@dataclass
+class _Counts:
+    read: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+def run(load: Load, engine: Engine, log: Log, backoff: Backoff | None = None) -> Report:
+    """Load the file, or do nothing when the slice holds it already.
+
+    All in one transaction: on any error (LoadError, with file, row, column) table and ledger are as before.
+    """
+    ledger.ensure(engine, log)
+    inferred: pa.Schema | None = None
+    while True:
+        try:
+            return _attempt(load, engine, log, backoff, inferred)
+        except WiderSchemaNeeded as wider:
+            log.info("%s: %s; starting again with a wider column.", load.title, wider)
+            inferred = wider.schema
+
+
+def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, inferred: pa.Schema | None) -> Report:
+    started = time.monotonic()
+    with ExitStack() as stack:
+        connection = stack.enter_context(transaction(engine))
+        lock(connection, f"{load.table} {load.slice}", log)
+        remote = stack.enter_context(open_url(load.url, log, backoff))
+        entry = ledger.find(connection, load.table, load.slice) if columns_of(connection, load.table) else None
+        settings = _settings(load)
+        known = entry is not None and remote.fingerprint is not None and not load.force
+        if known and entry and (entry.fingerprint, entry.settings) == (remote.fingerprint, settings):
+            return Report(load.title, load.table, load.slice, "unchanged")
+        table = read_table(remote, stack, load.file_format, inferred or load.schema, widen=load.schema is None)
+        target = _prepare(connection, load.table, table.schema, log)
+        entry = ledger.find(connection, load.table, load.slice)
+        if entry:
+            sql = f"DELETE FROM {quoted(load.table)} WHERE {quote(SLICE_COLUMN)} = :slice"
+            connection.execute(text(sql), {"slice": entry.slice_id})
+        slice_id = entry.slice_id if entry else ledger.new_slice_id(connection)
+        counts = _Counts()
+        rows = _kept(load, remote, table, target, counts, log)
+        parts = stack.enter_context(read_ahead(encoded(rows, target, slice_id)))
+        loaded = copy(connection, load.table, target, parts)
+        if counts.read - sum(counts.dropped.values()) != loaded:
+            raise LoadError(f"{load.title}: {counts.read:,} rows read but {loaded:,} arrived; nothing was changed.")
+        report = Report(
+            load.title, load.table, load.slice, "loaded", counts.read, counts.dropped, loaded,
+            remote.bytes_received, time.monotonic() - started,
+        )  # fmt: skip
+        ledger.record(
+            connection,
+            {
+                "slice_id": slice_id,
+                "table_name": load.table,
+                "slice": load.slice,
+                "source": remote.name,
+                "fingerprint": remote.fingerprint,
+                "settings": settings,
+                "rows_read": report.rows_read,
+                "rows_dropped": json.dumps(report.dropped),
+                "rows_loaded": report.rows_loaded,
+                "bytes": report.bytes,
+                "seconds": report.seconds,
+                "flow_run": load.flow_run,
+            },
+        )
+    return report
+
+
+def _settings(load: Load) -> str:
+    """What decides the rows besides the source: a change of it loads the slice anew."""
+    columns = {f.name: str(f.type) for f in load.schema} if load.schema else "inferred"
+    return json.dumps({"format": load.file_format, "columns": columns, "drops": sorted(load.rule.drops)})
+
+
+def _prepare(connection: Connection, table: str, schema: pa.Schema, log: Log) -> pa.Schema:
+    """The table is there and takes the schema's columns; the schema in the table's types."""
+    if SLICE_COLUMN in schema.names:
+        raise LoadError(f"The file has a column {SLICE_COLUMN!r}, the name of our own. Rename it.")
+    found = columns_of(connection, table)
+    if not found:
+        lock(connection, table, log)
+        found = columns_of(connection, table)
+    if not found:
+        create_table(connection, table, schema)
+        ledger.forget(connection, table)
+        found = columns_of(connection, table)
+    return target_schema(table, found, schema)
+
+
+def _kept(
+    load: Load, remote: RemoteFile, table: Table, target: pa.Schema, counts: _Counts, log: Log
+) -> Iterator[pa.RecordBatch]:
+    """The rows that the rule keeps, in the table's types."""
+    said = time.monotonic()
+    for batch in table.batches:
+        before = counts.read
+        counts.read += batch.num_rows
+        check_text(remote.name, batch, before)
+        if batch.schema != target:
+            batch = cast(remote.name, batch, target, before)
+        for reason, dropped in load.rule.drops.items():
+            mask = dropped(batch).fill_null(False)
+            counts.dropped[reason] = counts.dropped.get(reason, 0) + mask.true_count
+            if mask.true_count:
+                batch = batch.filter(pa.compute.invert(mask))
+        yield batch
+        if time.monotonic() - said > PROGRESS_SECONDS:
+            said = time.monotonic()
+            log.info("%s: %s rows so far", load.title, f"{counts.read:,}")

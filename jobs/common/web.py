@@ -1,0 +1,220 @@
+"""URL -> byte stream: resumes where it broke, retries with back-off, refuses what is not the file."""
+
+import logging
+import os
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import httpx
+
+from jobs.common.errors import LoadError
+
+Log = logging.Logger | logging.LoggerAdapter[Any]
+
+TIMEOUT = httpx.Timeout(30, connect=10)
+RETRY_STATUS = {408, 425, 429, 500, 502, 503, 504}
+ADVICE = {
+    401: "it asks for a login",
+    403: "access is refused: is a key missing, or has the link expired?",
+    404: "there is no such file: check the address, or the month may not be published yet",
+    410: "the file was removed",
+}
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """How often and how long to wait before giving up: `first` seconds, doubled each time, at most 60."""
+
+    attempts: int = 6
+    first: float = float(os.environ.get("RETRY_DELAY_SECONDS", "1"))
+
+    def delay(self, failures: int) -> float:
+        return min(self.first * 2.0 ** (failures - 1), 60.0)
+
+
+class NoRanges(Exception):
+    """The server serves whole files only."""
+
+
+class _Broken(Exception):
+    """An attempt that failed in a way that may pass."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+def public_url(url: str) -> str:
+    """The URL without what may be secret: login and the values of its query."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    query = urlencode([(name, "…") for name, _ in parse_qsl(parts.query, keep_blank_values=True)], safe="…")
+    return urlunsplit((parts.scheme, host, parts.path, query, ""))
+
+
+class RemoteFile:
+    """One version of one file on the web. Made by `open_url`; not for two threads at once.
+
+    size: bytes, None when the server does not say. fingerprint: changes when the file does, None when
+    the server sends no validator.
+    """
+
+    def __init__(self, url: str, client: httpx.Client, backoff: Backoff, log: Log) -> None:
+        self.url, self.name = url, public_url(url)
+        self._client, self._backoff, self._log = client, backoff, log
+        self.bytes_received = 0
+        self._first: httpx.Response | None = self._retrying(0, lambda: self._request(None))
+        self.etag = self._first.headers.get("etag")
+        self.modified = self._first.headers.get("last-modified")
+        length = self._first.headers.get("content-length")
+        self.size = int(length) if length else None
+        self.fingerprint = self.etag or (f"{self.modified} {self.size}" if self.modified else None)
+        if self.size == 0:
+            raise LoadError(f"{self.name} is empty (0 bytes).")
+        if "text/html" in self._first.headers.get("content-type", ""):
+            raise LoadError(f"{self.name} answered with a web page (text/html), not with data.")
+
+    def chunks(self) -> Iterator[bytes]:
+        """The file's bytes from the start. A break is resumed at the byte it came at."""
+        position = failures = 0
+        while True:
+            progress = position
+            try:
+                response = self._first or self._request((position, None))
+                skip = position if response.status_code == 200 else 0
+                self._first = None
+                for chunk in self._body(response):
+                    kept = chunk[skip:] if skip else chunk
+                    skip = max(0, skip - len(chunk))
+                    if kept:
+                        position += len(kept)
+                        yield kept
+                if self.size is not None and position < self.size:
+                    raise _Broken("the connection was closed early")
+                return
+            except _Broken as broken:
+                failures = 1 if position > progress else failures + 1
+                self._wait(broken, failures, position)
+
+    def read_at(self, start: int, length: int) -> bytes:
+        """`length` bytes from `start`: one Range request, resumed when it breaks."""
+        data = bytearray()
+        failures = 0
+        while len(data) < length:
+            progress = len(data)
+            try:
+                response = self._request((start + progress, start + length - 1))
+                if response.status_code == 200:
+                    response.close()
+                    raise NoRanges
+                for chunk in self._body(response):
+                    data += chunk
+                if len(data) < length:
+                    raise _Broken("the connection was closed early")
+            except _Broken as broken:
+                failures = 1 if len(data) > progress else failures + 1
+                self._wait(broken, failures, start + len(data))
+        return bytes(data)
+
+    def close(self) -> None:
+        if self._first is not None:
+            self._first.close()
+            self._first = None
+
+    def _body(self, response: httpx.Response) -> Iterator[bytes]:
+        try:
+            for chunk in response.iter_raw():
+                self.bytes_received += len(chunk)
+                yield chunk
+        except httpx.TransportError as error:
+            raise _Broken(str(error) or type(error).__name__) from error
+        finally:
+            response.close()
+
+    def _request(self, span: tuple[int, int | None] | None) -> httpx.Response:
+        """An open response: 200 with the whole file or 206 with the span, of the version first seen."""
+        headers = {"Accept-Encoding": "identity"}
+        if span and (span[0] > 0 or span[1] is not None):
+            headers["Range"] = f"bytes={span[0]}-{'' if span[1] is None else span[1]}"
+            strong = self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+            if strong:
+                headers["If-Range"] = strong
+        try:
+            response = self._client.send(self._client.build_request("GET", self.url, headers=headers), stream=True)
+        except httpx.TransportError as error:
+            raise _Broken(str(error) or type(error).__name__) from error
+        status = response.status_code
+        if status in (200, 206):
+            if span:
+                self._check_version(response, span[0])
+            return response
+        response.close()
+        if status in RETRY_STATUS:
+            after = response.headers.get("retry-after", "")
+            raise _Broken(f"HTTP {status} {response.reason_phrase}", float(after) if after.isdigit() else 0.0)
+        if status == 416:
+            raise LoadError(f"{self.name} changed while it was being read (now shorter). Run it again.")
+        raise LoadError(
+            f"{self.name} answered HTTP {status} {response.reason_phrase}:"
+            f" {ADVICE.get(status, 'not what was asked for')}."
+        )
+
+    def _check_version(self, response: httpx.Response, start: int) -> None:
+        etag, total = response.headers.get("etag"), response.headers.get("content-length")
+        if response.status_code == 206:
+            unit, _, span = response.headers.get("content-range", "").partition(" ")
+            first, _, total = span.partition("/")
+            if unit != "bytes" or not first.startswith(f"{start}-"):
+                response.close()
+                raise LoadError(
+                    f"{self.name}: asked for the bytes from {start:,}, the server sent “{unit} {span}”."
+                    " Its Range support is broken."
+                )
+        size = int(total) if total and total.isdigit() else None
+        if etag != self.etag or (size is not None and self.size is not None and size != self.size):
+            response.close()
+            raise LoadError(f"{self.name} changed while it was being read (another ETag or size). Run it again.")
+
+    def _retrying(self, failures: int, request: Any) -> httpx.Response:
+        while True:
+            try:
+                response: httpx.Response = request()
+                return response
+            except _Broken as broken:
+                failures += 1
+                self._wait(broken, failures, 0)
+
+    def _wait(self, broken: _Broken, failures: int, position: int) -> None:
+        where = f" at byte {position:,}" if position else ""
+        if failures >= self._backoff.attempts:
+            raise LoadError(
+                f"{self.name}: gave up{where} after {failures} attempts: {broken}. Is the site up? Run it again later.",
+                transient=True,
+            ) from broken
+        delay = max(self._backoff.delay(failures), min(broken.wait, 300.0))
+        self._log.warning("%s: %s%s; attempt %d in %.1f s", self.name, broken, where, failures + 1, delay)
+        time.sleep(delay)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()  # reading the authorities takes longer than a small file
+
+
+@contextmanager
+def open_url(url: str, log: Log, backoff: Backoff | None = None) -> Iterator[RemoteFile]:
+    """The file at an http(s) URL, its headers read. Raises LoadError when it is not to be had."""
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise LoadError(f"{public_url(url)!r} is not an http or https address.")
+    with httpx.Client(timeout=TIMEOUT, follow_redirects=True, verify=_tls()) as client:
+        remote = RemoteFile(url, client, backoff or Backoff(), log)
+        try:
+            yield remote
+        finally:
+            remote.close()
