@@ -26,6 +26,7 @@ def settings() -> dict[str, str]:
     found = {**known, **{name: value for name, value in os.environ.items() if name not in known or value}}
     found["TAG"] = found.get("TAG") or image_tag()
     found["DOCKER_GID"] = found.get("DOCKER_GID") or socket_group(found.get("DOCKER_SOCKET", ""))
+    found["EXTRA_CA_FILE"] = found.get("EXTRA_CA_FILE") or os.environ.get("SSL_CERT_FILE", "")
     port = found.get("PREFECT_PORT", "4200")
     found["PREFECT_API_URL"] = found.get("PREFECT_API_URL") or f"http://127.0.0.1:{port}/api"
     return found
