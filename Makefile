@@ -23,6 +23,29 @@ help: ## list what there is
 .PHONY: setup
 setup: .venv/.ready ## make .venv from the lock (the other targets call it)
 
+.PHONY: demo psql
+demo: setup ## load three months of taxi trips into an embedded Postgres; no Docker needed [SOURCE=live]
+	@.venv/bin/python -m scripts.demo $(if $(filter live,$(SOURCE)),--live)
+
+psql: export SQL := $(value SQL)
+psql: setup ## look at what the demo loaded [SQL='SELECT …']
+	@.venv/bin/python -m scripts.demo --psql $(if $(SQL),--sql "$$SQL")
+
+##@ Develop
+.PHONY: test check fmt
+test: setup check ## all checks and tests; those with containers where a Docker engine is there
+	@.venv/bin/python -m pytest
+
+check: setup ## lint, format and types, as CI does
+	@.venv/bin/uv lock -q --check
+	@.venv/bin/ruff check -q
+	@.venv/bin/ruff format -q --check
+	@.venv/bin/mypy --no-error-summary
+
+fmt: setup ## put the code into shape
+	@.venv/bin/ruff check -q --fix
+	@.venv/bin/ruff format -q
+
 ##@ Measure
 .PHONY: bench
 bench: setup ## Longshore against the limit, psql, dlt and pandas (QUICK=1: a small one, fast contenders only)
