@@ -36,6 +36,7 @@ class Setup:
     site: str
     folder: Path
     size: Size
+    python: str  # of the job's own environment
 
     def url(self, ending: str) -> str:
         """The input over local HTTP."""
@@ -69,13 +70,13 @@ class Contender:
 def _ours_gz(setup: Setup, table: str) -> list[str]:
     size = setup.size
     month = ["--dataset", "yellow", "--year", str(size.year), "--months", str(size.month)]
-    return [sys.executable, "-m", "jobs.web_to_postgres", *month, "--table", table, "--keep-zero-passengers"]
+    return [setup.python, "-m", "jobs.web_to_postgres", *month, "--table", table, "--keep-zero-passengers"]
 
 
 def _ours_parquet(setup: Setup, table: str) -> list[str]:
     columns = json.dumps(YELLOW)
     source = ["--url", setup.url("parquet"), "--table", table, "--columns", columns]
-    return [sys.executable, "-m", "jobs.web_to_postgres", *source]
+    return [setup.python, "-m", "jobs.web_to_postgres", *source]
 
 
 def _limit(setup: Setup, table: str) -> list[str]:

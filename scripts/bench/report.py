@@ -113,7 +113,8 @@ checkpoint. Rounds are interleaved in a turning order, and the rows that arrived
 
 - *seconds* of Longshore: the load as its own report states it, from the first request to the last row. Of
   all others, and of Longshore under *whole process*: from the start of the process to its end (Longshore's
-  includes Python's, Prefect's and its in-process API's start).
+  includes Python's, Prefect's and its in-process API's start). It runs in an environment of its own, with
+  the packages of the job's image.
 - *x limit*: median over the rounds of the time divided by the limit's in the same round.
 - The limit is `psql` sending a ready PGCOPY file into a table of the same 18 columns and types. Longshore's
   table has one more column, the slice's number, and an index on it.

@@ -9,12 +9,14 @@ with serve(root) as site:
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from tests.sources.faults import HTML, Fault, Request
 from tests.sources.handler import Handler
@@ -55,13 +57,21 @@ class Site:
             return fault
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads, block_on_close = True, False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that went away in mid-answer: tests and benchmarks do that on purpose."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def serve(root: Path, host: str = "127.0.0.1", port: int = 0) -> Iterator[Site]:
     """Serve `root` from threads of this process until the block ends."""
     site = Site(Path(root))
     handler = type("SiteHandler", (Handler,), {"site": site})
-    server = ThreadingHTTPServer((host, port), handler)
-    server.daemon_threads, server.block_on_close = True, False
+    server = _Server((host, port), handler)
     site.url = f"http://{host}:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
