@@ -1,0 +1,124 @@
+"""What is in an image, and what is not."""
+
+import json
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from scripts.docker import docker_says
+from scripts.settings import ROOT, settings
+from tests.containers.conftest import inside, inspect
+
+
+@pytest.fixture(scope="module")
+def job(images: dict[str, str]) -> str:
+    """Name of the web-to-postgres image."""
+    return images["web-to-postgres"]
+
+
+def test_is_at_most_600_mb(job: str) -> None:
+    assert inspect(job)["Size"] <= 600e6
+
+
+def test_says_where_it_comes_from(job: str, env: dict[str, str]) -> None:
+    labels = inspect(job)["Config"]["Labels"]
+    assert labels["org.opencontainers.image.revision"] == env["TAG"]
+    assert labels["org.opencontainers.image.version"] == "0.1.0"
+    assert "org.opencontainers.image.source" in labels
+
+
+def test_runs_without_rights(job: str) -> None:
+    assert inspect(job)["Config"]["User"] == "10001:10001"
+    assert inside(job, "sh", "-c", "id -u; id -g; pwd").split() == ["10001", "10001", "/opt/prefect/flows"]
+    assert inside(job, "find", "/opt", "-writable", "-not", "-type", "l") == ""
+
+
+def test_only_what_serves_has_a_healthcheck(images: dict[str, str]) -> None:
+    checked = {name for name, image in images.items() if inspect(image)["Config"].get("Healthcheck")}
+    assert checked == {"orchestration", "sources"}
+
+
+def test_holds_only_its_extra(job: str) -> None:
+    lock = {package["name"]: package for package in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
+    export = ["uv", "export", "--frozen", "--no-default-groups", "--no-emit-project", "--no-hashes", "--no-annotate"]
+    uv = shutil.which("uv") or str(ROOT / ".venv/bin/uv")
+    wanted = subprocess.run([uv, *export[1:], "--extra", "web-to-postgres"], cwd=ROOT, capture_output=True, text=True)
+    allowed = {line.split("==")[0] for line in wanted.stdout.splitlines() if "==" in line}
+    names = "import importlib.metadata as m; print(*(d.metadata['Name'].lower() for d in m.distributions()))"
+    found = {name.replace("_", "-").replace(".", "-") for name in inside(job, "python", "-c", names).split()}
+    assert allowed
+    assert found
+    assert found <= allowed
+    assert not {"uv", "pip", "prefect-docker", "pytest"} & found
+    assert "uv" in lock
+    assert inside(job, "sh", "-c", "command -v uv pip || true") == ""
+
+
+def test_holds_only_its_code(job: str) -> None:
+    files = inside(job, "find", ".", "-name", "*.py").split()
+    allowed = ("./jobs/__init__.py", "./jobs/common/", "./jobs/datasets/", "./jobs/web_to_postgres/")
+    assert "./jobs/web_to_postgres/flow.py" in files
+    assert [file for file in files if not file.startswith(allowed)] == []
+    assert "./jobs/web_to_postgres/deployment.py" not in files
+
+
+def test_is_byte_compiled(job: str) -> None:
+    count = "find /opt/venv/lib/python3.11/site-packages/prefect . -name '*.{}' | wc -l"
+    sources, compiled = (int(inside(job, "sh", "-c", count.format(kind))) for kind in ("py", "pyc"))
+    assert compiled >= sources
+
+
+def test_everything_the_job_uses_imports_after_slimming(job: str) -> None:
+    modules = "pyarrow.csv, pyarrow.json, pyarrow.parquet, pyarrow.dataset, pyarrow.compute, pyarrow.fs, pgpq, psycopg2"
+    inside(job, "python", "-c", f"import jobs.web_to_postgres.flow, prefect.engine, prefect_sqlalchemy, {modules}")
+    assert "--months" in inside(job, "python", "-m", "jobs.web_to_postgres", "--help")
+
+
+def test_keeps_no_secret_and_no_extra_ca(images: dict[str, str], env: dict[str, str]) -> None:
+    for image in images.values():
+        seen = json.dumps(inspect(image)["Config"]) + docker_says("history", "--no-trunc", image)
+        assert not [name for name in env if name.endswith("_PASSWORD") and env[name] in seen]
+        assert "SSL_CERT" not in seen
+        assert inside(image, "sh", "-c", "find / -xdev -name 'extra-ca*' -o -xdev -name '.env*' 2>/dev/null") == ""
+
+
+def test_a_code_change_is_one_small_layer(job: str, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for part in ("docker", "jobs", "workpools", "scripts", "tests/__init__.py", "tests/sources", ".dockerignore"):
+        origin, copy = ROOT / part, tree / part
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(origin, copy) if origin.is_dir() else shutil.copy(origin, copy)
+    for name in ("pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, tree)
+    flow = tree / "jobs/web_to_postgres/flow.py"
+    flow.write_text(flow.read_text() + "\n# a change\n")
+    base = docker_says("inspect", "--format", '{{index .Config.Labels "org.opencontainers.image.revision"}}', job)
+    other = "longshore/web-to-postgres:test-code-change"
+    args = ["--build-arg", f"BASE_IMAGE={settings()['BASE_IMAGE']}", "--build-arg", f"REVISION={base}"]
+    command = [
+        "docker",
+        "build",
+        "--quiet",
+        "--file",
+        "docker/Dockerfile",
+        "--target",
+        "job",
+        *args,
+        "--tag",
+        other,
+        ".",
+    ]
+    done = subprocess.run([*command, *args, "."], cwd=tree, capture_output=True, text=True)
+    try:
+        assert done.returncode == 0, done.stderr
+        before, after = (inspect(image)["RootFS"]["Layers"] for image in (job, other))
+        assert before[:-1] == after[:-1]
+        assert before[-1] != after[-1]
+        history = docker_says("history", "--format", "{{.Size}}\t{{.CreatedBy}}", "--human=false", other).splitlines()
+        sizes = [int(line.split("\t")[0]) for line in history]
+        assert 0 < next(size for size in sizes if size) < 1_000_000
+    finally:
+        docker_says("rmi", other)

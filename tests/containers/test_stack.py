@@ -1,0 +1,147 @@
+"""The stack as `make up SOURCE=demo` starts it, and runs of the job through its worker."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+
+from scripts.docker import docker_says
+from scripts.settings import PASSWORDS, ROOT
+from scripts.stack import container
+from tests.containers.conftest import PROJECT, inspect, make
+
+FEBRUARY = '{"year": 2021, "months": [2]}'
+LOADED = "SELECT count(*) FROM yellow_taxi_trips"
+LEDGER = "SELECT count(*), coalesce(sum(rows_loaded), 0) FROM load_ledger"
+
+
+def sql(env: dict[str, str], query: str) -> str:
+    """Answer of the warehouse; 0 for a table that is not there."""
+    psql = ["exec", container(env, "postgres"), "psql", "-AtXq", "-U", "postgres", "-d", "warehouse", "-c", query]
+    return docker_says(*psql) or "0"
+
+
+def run(env: dict[str, str], params: str, job: str = "web-to-postgres") -> subprocess.CompletedProcess[str]:
+    """`make run`."""
+    return make(env, "run", f"JOB={job}", f"PARAMS={params}")
+
+
+def job_containers() -> list[str]:
+    """Ids of the job containers on our network, running or not."""
+    label = "io.prefect.deployment-name"
+    return docker_says("ps", "-aq", "--filter", f"label={label}", "--filter", f"network={PROJECT}").split()
+
+
+def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
+def start(env: dict[str, str], params: str) -> subprocess.Popen[str]:
+    """Start `make run` and come back when its COPY is under way."""
+    command = [".venv/bin/python", "-m", "scripts.run", "web-to-postgres", "--params", params]
+    running = subprocess.Popen(command, cwd=ROOT, env={**env, "PYTHONPATH": "."}, stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: int(sql(env, "SELECT coalesce(sum(tuples_processed), 0) FROM pg_stat_progress_copy")) > 100_000)
+    return running
+
+
+def test_up_twice_is_harmless(stack: dict[str, str]) -> None:
+    before = container(stack, "postgres"), container(stack, "prefect")
+    done = make(stack, "up", "SOURCE=demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (container(stack, "postgres"), container(stack, "prefect")) == before
+
+
+def test_every_port_is_bound_to_this_machine_only(stack: dict[str, str]) -> None:
+    ids = docker_says("ps", "-aq", "--filter", f"label=com.docker.compose.project={PROJECT}").split()
+    bound = [port for one in ids for ports in inspect(one)["HostConfig"]["PortBindings"].values() for port in ports]
+    assert {port["HostIp"] for port in bound} == {"127.0.0.1"}
+    assert {port["HostPort"] for port in bound} == {stack["PREFECT_PORT"], stack["POSTGRES_PORT"]}
+
+
+def test_a_role_can_enter_its_own_database_only(stack: dict[str, str]) -> None:
+    psql = "PGPASSWORD={} psql -h 127.0.0.1 -U {} -d {} -Atc 'SELECT 1'"
+    cases = {("warehouse", "warehouse"): "1", ("warehouse", "prefect"): "", ("prefect", "prefect"): "1"}
+    for (role, database), answer in cases.items():
+        password = stack["WAREHOUSE_PASSWORD" if role == "warehouse" else "PREFECT_DB_PASSWORD"]
+        shell = psql.format(password, role, database)
+        assert docker_says("exec", container(stack, "postgres"), "sh", "-c", shell) == answer
+
+
+def test_a_run_through_the_worker_loads_the_rows(stack: dict[str, str]) -> None:
+    done = run(stack, '{"year": 2021, "months": [1]}')
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1,344,091" in done.stdout
+    assert sql(stack, LOADED) == "1344091"
+    assert job_containers() == []
+
+
+def test_kill_9_of_the_container_changes_nothing_and_the_rerun_is_right(stack: dict[str, str]) -> None:
+    before = sql(stack, LOADED), sql(stack, LEDGER)
+    running = start(stack, FEBRUARY)
+    (killed,) = job_containers()
+    job = inspect(killed)
+    docker_says("kill", "--signal", "KILL", killed)
+    output, _ = running.communicate(timeout=120)
+    assert running.returncode == 1, output
+    assert "Crashed" in output
+    assert (sql(stack, LOADED), sql(stack, LEDGER)) == before
+    assert job_containers() == []
+    check_locked_up(job, stack)
+    done = run(stack, FEBRUARY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(sql(stack, LOADED)) > int(before[0])
+    assert sql(stack, LEDGER).split("|")[0] == "2"
+
+
+def check_locked_up(job: dict[str, object], env: dict[str, str]) -> None:
+    """The hardening arrived at the container, and no password did."""
+    host = job["HostConfig"]
+    assert isinstance(host, dict)
+    assert host["ReadonlyRootfs"] is True
+    assert host["CapDrop"] == ["ALL"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert host["Memory"] == host["MemorySwap"] == 1024**3
+    assert not [name for name in PASSWORDS if env[name] in json.dumps(job)]
+
+
+def test_cancel_stops_the_container(stack: dict[str, str]) -> None:
+    before = sql(stack, LOADED), sql(stack, LEDGER)
+    running = start(stack, '{"year": 2021, "months": [2], "force": true}')
+    run_id = inspect(job_containers()[0])["Config"]["Labels"]["io.prefect.flow-run-id"]
+    url = f"http://127.0.0.1:{stack['PREFECT_PORT']}/api"
+    cancel = [".venv/bin/prefect", "flow-run", "cancel", run_id]
+    subprocess.run(cancel, cwd=ROOT, env={**os.environ, "PREFECT_API_URL": url}, check=True, capture_output=True)
+    output, _ = running.communicate(timeout=120)
+    assert running.returncode == 1, output
+    assert "Cancelled" in output
+    wait_for(lambda: not job_containers())
+    assert (sql(stack, LOADED), sql(stack, LEDGER)) == before
+
+
+def test_the_exit_code_tells(stack: dict[str, str]) -> None:
+    missing = '{"url": "http://sources:8000/no-such-file.csv", "table": "nothing"}'
+    failed = run(stack, missing)
+    assert failed.returncode == 2, failed.stdout  # make's own code for a command that failed
+    assert "404" in failed.stdout
+    for job, params, message in [
+        ("web-to-nowhere", "{}", "web-to-postgres/monthly"),
+        ("web-to-postgres", "{months: [1]}", "not JSON"),
+        ("web-to-postgres", '{"month": [1]}', "Did you mean 'months'?"),
+        ("web-to-postgres", '{"months": "x"}', "PARAMS do not fit"),
+    ]:
+        command = [".venv/bin/python", "-m", "scripts.run", job, "--params", params]
+        wrong = subprocess.run(command, cwd=ROOT, env={**stack, "PYTHONPATH": "."}, capture_output=True, text=True)
+        assert wrong.returncode == 2, wrong.stdout
+        assert message in wrong.stderr
+
+
+def test_no_password_is_in_a_log(stack: dict[str, str]) -> None:
+    ids = docker_says("ps", "-aq", "--filter", f"label=com.docker.compose.project={PROJECT}").split()
+    logs = "".join(subprocess.run(["docker", "logs", one], capture_output=True, text=True).stdout for one in ids)
+    assert logs
+    assert not [name for name in PASSWORDS if stack[name] in logs]

@@ -1,0 +1,42 @@
+"""Which code goes into which image."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts.settings import ROOT
+
+
+def chosen(job: str, target: Path) -> set[str]:
+    """Python files that the image of `job` gets."""
+    command = [sys.executable, "docker/select_code.py", "--job", job, ".", str(target)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return {str(path.relative_to(target)) for path in target.rglob("*.py")}
+
+
+def test_a_job_gets_its_own_folder_and_the_common_ones(tmp_path: Path) -> None:
+    files = chosen("web-to-postgres", tmp_path)
+    assert "jobs/web_to_postgres/flow.py" in files
+    assert {file.split("/")[1] for file in files} == {"__init__.py", "common", "datasets", "web_to_postgres"}
+    assert "jobs/web_to_postgres/deployment.py" not in files
+
+
+def test_orchestration_gets_every_deployment(tmp_path: Path) -> None:
+    files = chosen("orchestration", tmp_path)
+    assert {"jobs/web_to_postgres/deployment.py", "workpools/docker.py", "scripts/deploy.py"} <= files
+    assert (tmp_path / "workpools/docker.json").exists()
+
+
+def test_byte_code_is_never_checked_against_its_source(tmp_path: Path) -> None:
+    chosen("web-to-postgres", tmp_path)
+    compiled = list(tmp_path.rglob("*.pyc"))
+    assert compiled
+    assert all(int.from_bytes(path.read_bytes()[4:8], "little") == 0b01 for path in compiled)
+
+
+def test_an_unknown_job_is_an_error(tmp_path: Path) -> None:
+    command = [sys.executable, "docker/select_code.py", "--job", "web-to-nowhere", ".", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "no job 'web-to-nowhere'" in done.stderr
