@@ -1,6 +1,6 @@
 """Seconds from the creation of a job's container to the first line of its flow, as a worker starts it.
 
-Needs a Docker engine and the images of `make images`; brings a Prefect server of its own for the time of the measurement.
+Needs a Docker engine and the images of `make images`; brings a Prefect server of its own for the measurement.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from scripts import deploy
 from scripts.docker import docker, docker_says, image_exists, need_engine
 from scripts.images import image_name
 from scripts.settings import UserError, settings
-from workpools.docker import HARDENING, job_block
+from workpools.docker import HARDENING, TEMPLATE, job_block
 from workpools.job import JobDeployment
 
 NAME = "longshore-cold-start"
@@ -50,7 +50,7 @@ def server(image: str) -> Iterator[str]:
 
 async def create_run(job: JobDeployment, env: dict[str, str]) -> str:
     """Register the deployment and a run of it that ends at once; the run's id."""
-    await deploy.put_pool("docker", "docker", json.loads(deploy.docker.TEMPLATE.read_text()))
+    await deploy.put_pool("docker", "docker", json.loads(TEMPLATE.read_text()))
     deployment_id = await (await deploy.build(job, env)).apply()
     parameters = {"url": "http://127.0.0.1:9/none.csv", "table": "none"}
     async with get_client() as client:
