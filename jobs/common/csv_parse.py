@@ -1,9 +1,8 @@
 """Arrow's CSV reader, one block at a time: parse, infer types, find the value that does not fit."""
 
-import csv
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from typing import TypeVar
 
 import pyarrow as pa
@@ -13,6 +12,10 @@ from pyarrow import csv as arrow_csv
 from jobs.common.schemas import storable
 
 T = TypeVar("T")
+LEADING_ZERO = r"^\s*[-+]?0[0-9]"
+MANY_DIGITS = r"^\s*[-+]?[0-9]{16,}\s*$"
+MAY_LEAD_ZERO = re.compile(rb'(?:^|[,;\t|\n\r"]) *[-+]?0[0-9]')
+EXACT_BELOW = 2.0**53  # whole numbers from here on are not all doubles
 
 
 @dataclass(frozen=True)
@@ -24,22 +27,28 @@ class Layout:
     surplus: int = 0
 
     @property
+    def extra(self) -> list[str]:
+        return [f" surplus {i}" for i in range(self.surplus)]
+
+    @property
     def names(self) -> list[str]:
-        return self.header + [f" surplus {i}" for i in range(self.surplus)]
+        return self.header + self.extra
 
 
 def parse(
     block: bytes,
     layout: Layout,
     types: dict[str, pa.DataType] | None,
-    only: list[str] | None = None,
+    only: Sequence[str] = (),
     ragged: list[arrow_csv.InvalidRow] | None = None,
     number_rows: bool = False,
+    quoted_null: bool = False,
 ) -> pa.Table:
     """The block's rows; an empty field is null, nothing else is. Raises ArrowInvalid.
 
     types: of the columns (text where none is named), None to infer. ragged: takes the rows of another
     width, which are left out. number_rows: give those their number in the block, at the cost of speed.
+    quoted_null: an empty field in quotes is null as well.
     """
     ragged = [] if ragged is None else ragged
 
@@ -55,38 +64,52 @@ def parse(
         ),
         convert_options=arrow_csv.ConvertOptions(
             column_types=None if types is None else dict.fromkeys(layout.names, pa.string()) | types,
-            include_columns=only or layout.names,
+            include_columns=list(only) or layout.names,
             null_values=[""],
             strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
+            quoted_strings_can_be_null=quoted_null,
         ),
     )
 
 
-def fits(block: bytes, layout: Layout, column: str, kind: pa.DataType) -> bool:
+def fits(block: bytes, layout: Layout, column: str, kind: pa.DataType, quoted_null: bool = False) -> bool:
     try:
-        parse(block, layout, {column: kind}, only=[column])
+        parse(block, layout, {column: kind}, only=[column], quoted_null=quoted_null)
     except pa.ArrowInvalid:
         return False
     return True
 
 
 def infer(block: bytes, layout: Layout, columns: list[str]) -> pa.Schema:
-    """Types for the columns. Digits with a leading zero are text (a zip code is not a number)."""
-    guess = parse(block, layout, None, only=columns).schema
-    whole = [field.name for field in guess if pa.types.is_integer(field.type)]
-    padded = set()
-    if whole:
-        texts = parse(block, layout, {}, only=whole)
-        for name in whole:
-            if pc.any(pc.match_substring_regex(texts[name], r"^\s*[-+]?0[0-9]")).as_py():
-                padded.add(name)
+    """Types for the columns. Raises ArrowInvalid."""
+    guess = parse(block, layout, None, only=columns, quoted_null=True)
+    texts = {name for name, _ in no_numbers(block, layout, guess)}
 
     def chosen(field: pa.Field) -> pa.Field:
-        text = field.name in padded or pa.types.is_binary(field.type)
+        text = field.name in texts or pa.types.is_binary(field.type)
         return pa.field(field.name, pa.string()) if text else storable(field)
 
-    return pa.schema([chosen(field) for field in guess])
+    return pa.schema([chosen(field) for field in guess.schema])
+
+
+def no_numbers(block: bytes, layout: Layout, table: pa.Table) -> Iterator[tuple[str, int]]:
+    """The columns read as numbers, with a row, where digits would be lost: a leading zero (a zip code is
+    not a number), or a whole number that a double cannot hold exactly."""
+    leading = MAY_LEAD_ZERO.search(block) is not None
+    for field in table.schema:
+        patterns = [LEADING_ZERO] if leading and _is_number(field.type) else []
+        if pa.types.is_float64(field.type) and (pc.max(pc.abs(table[field.name])).as_py() or 0) >= EXACT_BELOW:
+            patterns.append(MANY_DIGITS)
+        if not patterns:
+            continue
+        texts = parse(block, layout, {}, only=[field.name])[field.name]
+        row = pc.index(pc.match_substring_regex(texts, "|".join(patterns)), True).as_py()
+        if row >= 0:
+            yield field.name, row
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def first_misfit(values: Sequence[T], fit: Callable[[Sequence[T]], bool]) -> int:
@@ -102,15 +125,5 @@ def first_misfit(values: Sequence[T], fit: Callable[[Sequence[T]], bool]) -> int
 
 
 def values_fit(values: Sequence[bytes | None], kind: pa.DataType) -> bool:
-    lines = b"".join(b'"%b",\n' % v.replace(b'"', b'""') if v is not None else b",\n" for v in values)
+    lines = b"".join(b'"%b",\n' % v.replace(b'"', b'""') if v else b",\n" for v in values)
     return fits(lines, Layout(["value", " end"]), "value", kind)
-
-
-def split_row(text: str, delimiter: str) -> list[str]:
-    return next(csv.reader([text], delimiter=delimiter), [])
-
-
-def join_rows(rows: list[list[str]], delimiter: str) -> bytes:
-    text = StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()

@@ -4,30 +4,22 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import pyarrow as pa
-from sqlalchemy import Connection, Engine, text
+import pyarrow.compute as pc
+from sqlalchemy import Connection, Engine
 
 from jobs.common import ledger
+from jobs.common.copying import check_text, copy, encoded
 from jobs.common.errors import LoadError, WiderSchemaNeeded
 from jobs.common.parquet import cast
-from jobs.common.postgres import (
-    SLICE_COLUMN,
-    check_text,
-    columns_of,
-    copy,
-    create_table,
-    encoded,
-    lock,
-    quote,
-    quoted,
-    target_schema,
-    transaction,
-)
+from jobs.common.postgres import lock, transaction
+from jobs.common.read_ahead import read_ahead
 from jobs.common.report import Report
-from jobs.common.streams import read_ahead
 from jobs.common.tables import Format, Table, read_table
+from jobs.common.target import SLICE_COLUMN, canonical, columns_of, create_table, delete_slice, is_text, target_schema
 from jobs.common.web import Backoff, Log, RemoteFile, open_url
 
 PROGRESS_SECONDS = 5.0
@@ -72,6 +64,8 @@ def run(load: Load, engine: Engine, log: Log, backoff: Backoff | None = None) ->
         try:
             return _attempt(load, engine, log, backoff, inferred)
         except WiderSchemaNeeded as wider:
+            if wider.schema == inferred:
+                raise LoadError(f"{load.title}: {wider}, and no wider type helps. Declare the columns.") from None
             log.info("%s: %s; starting again with a wider column.", load.title, wider)
             inferred = wider.schema
 
@@ -80,6 +74,7 @@ def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, infe
     started = time.monotonic()
     with ExitStack() as stack:
         connection = stack.enter_context(transaction(engine))
+        load = replace(load, table=canonical(connection, load.table))
         lock(connection, f"{load.table} {load.slice}", log)
         remote = stack.enter_context(open_url(load.url, log, backoff))
         entry = ledger.find(connection, load.table, load.slice) if columns_of(connection, load.table) else None
@@ -88,11 +83,18 @@ def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, infe
         if known and entry and (entry.fingerprint, entry.settings) == (remote.fingerprint, settings):
             return Report(load.title, load.table, load.slice, "unchanged")
         table = read_table(remote, stack, load.file_format, inferred or load.schema, widen=load.schema is None)
+        if load.schema is None:
+            found = columns_of(connection, load.table)
+            _as_there(load.table, table.schema, found)
+            first = next(table.batches, None)
+            if first is None and not found:
+                log.info("%s has no rows, so nothing tells the columns' types: no table is made.", remote.name)
+                return Report(load.title, load.table, load.slice, "loaded", bytes=remote.bytes_received)
+            table = Table(table.schema, chain([first] if first else [], table.batches))
         target = _prepare(connection, load.table, table.schema, log)
         entry = ledger.find(connection, load.table, load.slice)
         if entry:
-            sql = f"DELETE FROM {quoted(load.table)} WHERE {quote(SLICE_COLUMN)} = :slice"
-            connection.execute(text(sql), {"slice": entry.slice_id})
+            delete_slice(connection, load.table, entry.slice_id)
         slice_id = entry.slice_id if entry else ledger.new_slice_id(connection)
         counts = _Counts()
         rows = _kept(load, remote, table, target, counts, log)
@@ -130,6 +132,18 @@ def _settings(load: Load) -> str:
     return json.dumps({"format": load.file_format, "columns": columns, "drops": sorted(load.rule.drops)})
 
 
+def _as_there(table: str, schema: pa.Schema, found: dict[str, str]) -> None:
+    """Where the table has a text, the file's values are read as text: `007` and `1.50` stay what they are."""
+    wanted = [
+        field.with_type(pa.string())
+        if is_text(found.get(field.name, "")) and field.metadata is None and not pa.types.is_null(field.type)
+        else field
+        for field in schema
+    ]
+    if wanted != list(schema):
+        raise WiderSchemaNeeded(pa.schema(wanted), f"table {table} has text where the file may have numbers")
+
+
 def _prepare(connection: Connection, table: str, schema: pa.Schema, log: Log) -> pa.Schema:
     """The table is there and takes the schema's columns; the schema in the table's types."""
     if SLICE_COLUMN in schema.names:
@@ -160,7 +174,7 @@ def _kept(
             mask = dropped(batch).fill_null(False)
             counts.dropped[reason] = counts.dropped.get(reason, 0) + mask.true_count
             if mask.true_count:
-                batch = batch.filter(pa.compute.invert(mask))
+                batch = batch.filter(pc.invert(mask))
         yield batch
         if time.monotonic() - said > PROGRESS_SECONDS:
             said = time.monotonic()

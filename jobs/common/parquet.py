@@ -28,6 +28,7 @@ class RangeFile(io.RawIOBase):
         footer = max(0, self.size - FOOTER_BYTES)
         try:
             self.held = [(footer, remote.read_at(footer, self.size - footer))]
+            remote.close()  # the answer to the first request was for its headers only
         except NoRanges:
             if self.size > WHOLE_BYTES:
                 raise LoadError(
@@ -41,7 +42,15 @@ class RangeFile(io.RawIOBase):
         if any(first <= start and start + length <= first + len(data) for first, data in self.held[:1]):
             return
         self.held[1:] = []
-        self.held.append((start, self.remote.read_at(start, length)))
+        self.held.append((start, self._fetch(start, length)))
+
+    def _fetch(self, start: int, length: int) -> bytes:
+        try:
+            return self.remote.read_at(start, length)
+        except NoRanges:
+            raise LoadError(
+                f"{self.remote.name}: the server answers Range requests only at times. Run it again."
+            ) from None
 
     def read(self, size: int | None = -1) -> bytes:
         left = self.size - self.position
@@ -51,7 +60,7 @@ class RangeFile(io.RawIOBase):
                 part = data[self.position - start : self.position - start + size]
                 break
         else:
-            part = self.remote.read_at(self.position, size)
+            part = self._fetch(self.position, size)
         self.position += size
         return part
 
@@ -74,7 +83,7 @@ def open_parquet(remote: RemoteFile, schema: pa.Schema | None) -> tuple[pa.Schem
     file = RangeFile(remote)
     try:
         reader = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise LoadError(f"{remote.name} is not Parquet, or damaged: {error}.") from error
     check_names(remote.name, reader.schema_arrow.names, schema)
     schema = schema or pa.schema([storable(field) for field in reader.schema_arrow])
@@ -91,7 +100,7 @@ def _batches(name: str, reader: pq.ParquetFile, file: RangeFile, schema: pa.Sche
             for batch in reader.iter_batches(BATCH_ROWS, row_groups=[group]):
                 yield cast(name, batch, schema, rows)
                 rows += batch.num_rows
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise LoadError(f"{name}, behind row {rows:,}: damaged Parquet: {error}.") from error
 
 

@@ -9,11 +9,14 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from jobs.common.blocks import line_blocks
 from jobs.common.delimited import open_csv
 from jobs.common.errors import LoadError
-from jobs.common.json_lines import array_lines, open_json
+from jobs.common.json_array import array_lines
+from jobs.common.json_lines import open_json
 from jobs.common.parquet import open_parquet
-from jobs.common.streams import line_blocks, read_ahead, unpack
+from jobs.common.read_ahead import read_ahead
+from jobs.common.unpack import unpack
 from jobs.common.web import RemoteFile
 
 Format = Literal["csv", "json", "jsonl", "parquet"]

@@ -3,7 +3,7 @@
 import os
 
 from prefect_sqlalchemy import SqlAlchemyConnector
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, NullPool, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from jobs.common.errors import LoadError
@@ -25,6 +25,6 @@ def engine(block: str) -> Engine:
         url = connector._rendered_url.render_as_string(hide_password=False)
     try:
         parsed = make_url(url).set(drivername="postgresql+psycopg2")
-    except ArgumentError as error:
-        raise LoadError("WAREHOUSE_URL is no database URL: postgresql://USER:PASSWORD@HOST/DATABASE.") from error
-    return create_engine(parsed, connect_args=CONNECT_ARGS, pool_size=1, max_overflow=0)
+    except (ArgumentError, ValueError):  # their words may hold parts of the password
+        raise LoadError("WAREHOUSE_URL is no database URL: postgresql://USER:PASSWORD@HOST/DATABASE.") from None
+    return create_engine(parsed, connect_args=CONNECT_ARGS, poolclass=NullPool)  # a load ends with its connection

@@ -6,7 +6,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -32,7 +32,7 @@ class Backoff:
     """How often and how long to wait before giving up: `first` seconds, doubled each time, at most 60."""
 
     attempts: int = 6
-    first: float = float(os.environ.get("RETRY_DELAY_SECONDS", "1"))
+    first: float = field(default_factory=lambda: float(os.environ.get("RETRY_DELAY_SECONDS") or 1))
 
     def delay(self, failures: int) -> float:
         return min(self.first * 2.0 ** (failures - 1), 60.0)
@@ -120,7 +120,7 @@ class RemoteFile:
             except _Broken as broken:
                 failures = 1 if len(data) > progress else failures + 1
                 self._wait(broken, failures, start + len(data))
-        return bytes(data)
+        return bytes(data[:length])
 
     def close(self) -> None:
         if self._first is not None:
@@ -147,6 +147,8 @@ class RemoteFile:
                 headers["If-Range"] = strong
         try:
             response = self._client.send(self._client.build_request("GET", self.url, headers=headers), stream=True)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
+            raise LoadError(f"{self.name} or where it redirects to is no usable address: {error}") from error
         except httpx.TransportError as error:
             raise _Broken(str(error) or type(error).__name__) from error
         status = response.status_code
@@ -166,7 +168,9 @@ class RemoteFile:
         )
 
     def _check_version(self, response: httpx.Response, start: int) -> None:
-        etag, total = response.headers.get("etag"), response.headers.get("content-length")
+        """Raise LoadError unless the response is of the version first seen, and begins at `start` if it is partial."""
+        version = response.headers.get("etag"), response.headers.get("last-modified")
+        total = response.headers.get("content-length")
         if response.status_code == 206:
             unit, _, span = response.headers.get("content-range", "").partition(" ")
             first, _, total = span.partition("/")
@@ -177,9 +181,9 @@ class RemoteFile:
                     " Its Range support is broken."
                 )
         size = int(total) if total and total.isdigit() else None
-        if etag != self.etag or (size is not None and self.size is not None and size != self.size):
+        if version != (self.etag, self.modified) or (size is not None and self.size is not None and size != self.size):
             response.close()
-            raise LoadError(f"{self.name} changed while it was being read (another ETag or size). Run it again.")
+            raise LoadError(f"{self.name} changed while it was being read (another ETag, date or size). Run it again.")
 
     def _retrying(self, failures: int, request: Any) -> httpx.Response:
         while True:

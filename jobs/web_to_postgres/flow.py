@@ -1,7 +1,9 @@
 """Web to Postgres: each file becomes one slice of a table, exactly once."""
 
 from datetime import date, datetime
+from hashlib import sha256
 from typing import Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from prefect import flow, get_run_logger, task
@@ -75,6 +77,8 @@ def web_to_postgres(
     try:
         if url:
             jobs = [one_file(url, table, file_format, columns, force)]
+        elif columns or file_format:
+            raise LoadError("columns and file_format go with url; a data set knows its own.")
         else:
             jobs = trips(dataset, year, months, table, keep_zero_passengers, force)
     except LoadError as error:
@@ -99,12 +103,17 @@ def web_to_postgres(
 def one_file(
     url: str, table: str | None, file_format: Format | None, columns: dict[str, str] | None, force: bool
 ) -> load.Load:
-    """Any one file; its address is its slice's name. Raises LoadError when the table is not said."""
+    """Any one file; its address is its slice's name, with a hash for what is not shown of it.
+
+    Raises LoadError when the table is not said.
+    """
     if not table:
         raise LoadError("url needs table: say which table to load the file into.")
     name = public_url(url)
     schema = declared_schema(columns) if columns else None
-    return load.Load(url, table, name, name.rsplit("/", 1)[-1], file_format, schema, force=force, flow_run=flow_run.id)
+    title = name.rsplit("/", 1)[-1]
+    slice_name = f"{name} {sha256(query.encode()).hexdigest()[:12]}" if (query := urlsplit(url).query) else name
+    return load.Load(url, table, slice_name, title, file_format, schema, force=force, flow_run=flow_run.id)
 
 
 def trips(

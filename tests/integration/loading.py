@@ -1,0 +1,34 @@
+"""Short forms that the integration tests share."""
+
+import logging
+import os
+from typing import Any
+
+from jobs.common import load
+from jobs.common.load import Load
+from jobs.common.report import Report
+from jobs.common.schemas import declared_schema
+from jobs.common.web import Backoff
+from tests.conftest import Database
+from tests.sources.server import Site
+
+LOG = logging.getLogger("tests")
+SOON = Backoff(attempts=3, first=0.0)
+
+
+def put(site: Site, name: str, data: bytes) -> str:
+    """The file is on the site with these bytes; its URL. Another content is another ETag."""
+    path = site.root / name
+    stamp = path.stat().st_mtime + 1 if path.exists() else 1_600_000_000
+    path.write_bytes(data)
+    os.utime(path, (stamp, stamp))
+    return f"{site.url}/files/{name}"
+
+
+def load_file(
+    database: Database, url: str, table: str = "t", columns: dict[str, str] | None = None, **options: Any
+) -> Report:
+    """Load one file, its URL being the slice."""
+    schema = declared_schema(columns) if columns else None
+    options = {"slice": url, "title": url.rsplit("/", 1)[-1], **options}
+    return load.run(Load(url, table, schema=schema, **options), database.engine, LOG, SOON)
