@@ -11,4 +11,4 @@ def cold_start() -> float | str:
         module = importlib.import_module("scripts.bench.cold_start")
         return float(module.cold_start())
     except (Exception, SystemExit) as error:  # no engine, no image: the rest of the table still counts
-        return f"not measured: {error}"
+        return f"not measured: {' '.join(str(error).split())}"
