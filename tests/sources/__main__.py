@@ -28,9 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.sources", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=8088, help="port, 0 for a free one (%(default)s)")
-    parser.add_argument(
-        "--root", type=Path, default=Path(".demo/site"), help="where the files are (%(default)s)"
-    )
+    parser.add_argument("--root", type=Path, default=Path(".demo/site"), help="where the files are (%(default)s)")
     given = f"COLOR:YYYY-MM[:ROWS] ... ({' '.join(DEMO)})"
     default = [month(m) for m in DEMO]
     parser.add_argument("--datasets", nargs="*", type=month, default=default, metavar="MONTH", help=given)

@@ -55,9 +55,7 @@ class Fault:
         return not (cut or self.chunked or self.wait or self.bytes_per_second)
 
 
-def send_body(
-    handler: Handler, file: IO[bytes], start: int, stop: int, fault: Fault, closing: threading.Event
-) -> None:
+def send_body(handler: Handler, file: IO[bytes], start: int, stop: int, fault: Fault, closing: threading.Event) -> None:
     """Send bytes [start, stop) of a file the way the fault says. `closing` ends every wait."""
     line = handler.connection
     if fault.plain:
@@ -65,11 +63,7 @@ def send_body(
         handler.asked.sent = line.sendfile(file, start, stop - start) if stop > start else 0
         return
     closing.wait(fault.wait)
-    ends = [
-        n
-        for n in (fault.cut_at, None if fault.cut_after is None else start + fault.cut_after)
-        if n is not None
-    ]
+    ends = [n for n in (fault.cut_at, None if fault.cut_after is None else start + fault.cut_after) if n is not None]
     end = min([stop, *(max(n, start) for n in ends)])
     quiet = None if fault.stall_after is None else start + fault.stall_after
     piece = min(PIECE, max(fault.bytes_per_second // 20, 1)) if fault.bytes_per_second else PIECE

@@ -107,9 +107,7 @@ def _chunk(month: Month, start: int, rows: int) -> Chunk:
     congestion = one_of([0, 250], 0.08, 0.92)
     tolls = one_of([0, 612], 0.965, 0.035)
     due = fare + extra + tax + improvement + congestion + tolls
-    tip = np.where(
-        payment == 1, due * one_of([0, 10, 15, 20, 25, 30], 0.1, 0.1, 0.1, 0.5, 0.1, 0.1) // 100, 0
-    )
+    tip = np.where(payment == 1, due * one_of([0, 10, 15, 20, 25, 30], 0.1, 0.1, 0.1, 0.5, 0.1, 0.1) // 100, 0)
     tip = np.where(rng.random(rows) < 0.15, tip // 50 * 50, tip)
     # A refund repeats a ride with every amount negative.
     sign = np.where(np.isin(payment, (3, 4)) & (rng.random(rows) < 0.4), -1, 1)
@@ -146,9 +144,7 @@ def _pickups(month: Month, index: Ints, blank_from: int, rng: np.random.Generato
     after = datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
     length = int(after.timestamp()) - first
     whole = index < blank_from
-    part = np.where(
-        whole, index / max(blank_from, 1), (index - blank_from) / max(month.count - blank_from, 1)
-    )
+    part = np.where(whole, index / max(blank_from, 1), (index - blank_from) / max(month.count - blank_from, 1))
     offset = part * length + rng.exponential(900, len(index))
     pickup = first + np.minimum(offset, length - 1).astype(np.int64)
     wrong = index % WRONG_DATE_EVERY == 17
