@@ -5,6 +5,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
 UV_VERSION := 0.13.8
 SOURCE ?=
 export PYTHONPATH := .
+unexport PYTHONDONTWRITEBYTECODE # importing Prefect takes 2 s with byte code, 10 s without
 
 ##@ Start here
 .PHONY: help
@@ -17,7 +18,7 @@ help: ## list what there is
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv \
 	  || { echo "$(PYTHON) cannot make a venv. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	@test -x .venv/bin/uv || .venv/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
-	@.venv/bin/uv sync -q --frozen --all-extras --all-groups
+	@.venv/bin/uv sync -q --frozen --all-extras
 	@touch $@
 
 .PHONY: setup
@@ -49,6 +50,7 @@ fmt: setup ## put the code into shape
 ##@ Measure
 .PHONY: bench
 bench: setup ## Longshore against the limit, psql, dlt and pandas (QUICK=1: a small one, fast contenders only)
+	@.venv/bin/uv sync -q --frozen --all-extras --group bench
 	@.venv/bin/python -m scripts.bench $(if $(QUICK),--quick)
 
 ##@ Containers (Docker; settings in .env.example)
