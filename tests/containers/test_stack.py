@@ -1,9 +1,9 @@
 """The stack as `make up SOURCE=demo` starts it, and runs of the job through its worker."""
 
 import json
-import os
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable
 
 from scripts.docker import docker_says
@@ -41,10 +41,15 @@ def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
+def run_in_background(env: dict[str, str], params: str) -> subprocess.Popen[str]:
+    """What `make run` runs, so that the exit code is its own."""
+    command = [".venv/bin/python", "-m", "scripts.run", "web-to-postgres", "--params", params]
+    return subprocess.Popen(command, cwd=ROOT, env={**env, "PYTHONPATH": "."}, stdout=subprocess.PIPE, text=True)
+
+
 def start(env: dict[str, str], params: str) -> subprocess.Popen[str]:
     """Start `make run` and come back when its COPY is under way."""
-    command = [".venv/bin/python", "-m", "scripts.run", "web-to-postgres", "--params", params]
-    running = subprocess.Popen(command, cwd=ROOT, env={**env, "PYTHONPATH": "."}, stdout=subprocess.PIPE, text=True)
+    running = run_in_background(env, params)
     wait_for(lambda: int(sql(env, "SELECT coalesce(sum(tuples_processed), 0) FROM pg_stat_progress_copy")) > 100_000)
     return running
 
@@ -111,16 +116,42 @@ def check_locked_up(job: dict[str, object], env: dict[str, str]) -> None:
 
 def test_cancel_stops_the_container(stack: dict[str, str]) -> None:
     before = sql(stack, LOADED), sql(stack, LEDGER)
-    running = start(stack, '{"year": 2021, "months": [2], "force": true}')
-    run_id = inspect(job_containers()[0])["Config"]["Labels"]["io.prefect.flow-run-id"]
-    url = f"http://127.0.0.1:{stack['PREFECT_PORT']}/api"
-    cancel = [".venv/bin/prefect", "flow-run", "cancel", run_id]
-    subprocess.run(cancel, cwd=ROOT, env={**os.environ, "PREFECT_API_URL": url}, check=True, capture_output=True)
-    output, _ = running.communicate(timeout=120)
+    # The run waits at this lock, so that it can't end before it is cancelled.
+    lock = "LOCK TABLE yellow_taxi_trips IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(300)"
+    psql = [
+        "docker",
+        "exec",
+        container(stack, "postgres"),
+        "psql",
+        "-Xq",
+        "-U",
+        "postgres",
+        "-d",
+        "warehouse",
+        "-c",
+        lock,
+    ]
+    with subprocess.Popen(psql, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+        try:
+            running = run_in_background(stack, '{"year": 2021, "months": [2], "force": true}')
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            wait_for(lambda: sql(stack, waiting) != "0")
+            cancel(stack, inspect(job_containers()[0])["Config"]["Labels"]["io.prefect.flow-run-id"])
+            output, _ = running.communicate(timeout=120)
+            wait_for(lambda: not job_containers())
+        finally:
+            sql(stack, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
     assert running.returncode == 1, output
     assert "Cancelled" in output
-    wait_for(lambda: not job_containers())
     assert (sql(stack, LOADED), sql(stack, LEDGER)) == before
+
+
+def cancel(env: dict[str, str], run_id: str) -> None:
+    """What `prefect flow-run cancel` and the button in the pages do."""
+    url = f"http://127.0.0.1:{env['PREFECT_PORT']}/api/flow_runs/{run_id}/set_state"
+    body = json.dumps({"state": {"type": "CANCELLING"}}).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "application/json"})) as answer:
+        assert json.load(answer)["status"] == "ACCEPT"
 
 
 def test_the_exit_code_tells(stack: dict[str, str]) -> None:
