@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-import pgpq
+import pgpq.encoders
+import pgpq.schema
 import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +22,7 @@ def encoded(batches: Iterator[pa.RecordBatch], schema: pa.Schema, slice_id: int)
     encoders = {field.name: pgpq.ArrowToPostgresBinaryEncoder.infer_encoder(field) for field in schema}
     for field in schema:
         if field.metadata == JSONB:
-            encoders[field.name] = pgpq.StringEncoderBuilder.new_with_output(field, pgpq.Jsonb())
+            encoders[field.name] = pgpq.encoders.StringEncoderBuilder.new_with_output(field, pgpq.schema.Jsonb())
     encoder = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(schema, encoders)
     yield encoder.write_header()
     for batch in batches:

@@ -14,6 +14,7 @@ from jobs.common.web import NoRanges, RemoteFile
 
 FOOTER_BYTES = 64 << 10
 WINDOW_BYTES = 64 << 20  # a row group up to this size is fetched by one request, a larger one page by page
+AT_LEAST_BYTES = 4 << 20  # row groups smaller than this share a request
 WHOLE_BYTES = 256 << 20  # what is held whole where the server has no Range requests
 BATCH_ROWS = 65_536
 
@@ -39,8 +40,9 @@ class RangeFile(io.RawIOBase):
 
     def hold(self, start: int, length: int) -> None:
         """Fetch a window; it takes the place of the one before."""
-        if any(first <= start and start + length <= first + len(data) for first, data in self.held[:1]):
+        if any(first <= start and start + length <= first + len(data) for first, data in self.held):
             return
+        length = max(length, min(AT_LEAST_BYTES, self.size - start))
         self.held[1:] = []
         self.held.append((start, self._fetch(start, length)))
 
@@ -122,6 +124,8 @@ def cast(name: str, batch: pa.RecordBatch, schema: pa.Schema, rows_before: int) 
             )
         if values.type != field.type:
             try:
+                if pa.types.is_decimal(field.type) and pa.types.is_integer(values.type):
+                    values = values.cast(pa.decimal128(38, field.type.scale))  # has room for any, to be checked next
                 values = values.cast(field.type)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise LoadError(_misfit(name, values, field, rows_before)) from error
