@@ -45,8 +45,8 @@ class CsvReader:
             ragged.clear()
             table = self._parse(block, ragged)
         for name in self.layout.extra:
-            if table[name].null_count < table.num_rows:
-                row = pc.index(table[name].is_valid(), True).as_py()
+            row = pc.index(pc.not_equal(table[name], ""), True).as_py()
+            if row >= 0:
                 raise LoadError(f"{self._where(block, row)}: more fields than the header's {len(self.layout.header)}.")
         table = self._whole_numbers(block, table.select(self.schema.names))
         if self.widen:
