@@ -82,7 +82,8 @@ def test_keeps_no_secret_and_no_extra_ca(images: dict[str, str], env: dict[str, 
         seen = json.dumps(inspect(image)["Config"]) + docker_says("history", "--no-trunc", image)
         assert not [name for name in env if name.endswith("_PASSWORD") and env[name] in seen]
         assert "SSL_CERT" not in seen
-        assert inside(image, "sh", "-c", "find / -xdev -name 'extra-ca*' -o -xdev -name '.env*' 2>/dev/null") == ""
+        find = "find / -xdev -name 'extra-ca*' -o -xdev -name '.env*' 2>/dev/null || true"
+        assert inside(image, "sh", "-c", find) == ""
 
 
 def test_a_code_change_is_one_small_layer(job: str, tmp_path: Path) -> None:
@@ -98,19 +99,7 @@ def test_a_code_change_is_one_small_layer(job: str, tmp_path: Path) -> None:
     base = docker_says("inspect", "--format", '{{index .Config.Labels "org.opencontainers.image.revision"}}', job)
     other = "longshore/web-to-postgres:test-code-change"
     args = ["--build-arg", f"BASE_IMAGE={settings()['BASE_IMAGE']}", "--build-arg", f"REVISION={base}"]
-    command = [
-        "docker",
-        "build",
-        "--quiet",
-        "--file",
-        "docker/Dockerfile",
-        "--target",
-        "job",
-        *args,
-        "--tag",
-        other,
-        ".",
-    ]
+    command = ["docker", "build", "--quiet", "--file", "docker/Dockerfile", "--target", "job", "--tag", other]
     done = subprocess.run([*command, *args, "."], cwd=tree, capture_output=True, text=True)
     try:
         assert done.returncode == 0, done.stderr
