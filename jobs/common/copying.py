@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from jobs.common.errors import LoadError
-from jobs.common.postgres import quote, quoted
+from jobs.common.postgres import explain, quote, quoted
 from jobs.common.schemas import JSONB
 from jobs.common.target import SLICE_COLUMN
 
@@ -63,7 +63,7 @@ class _CopySource:
             raise
 
 
-def copy(connection: Connection, table: str, schema: pa.Schema, parts: Iterator[bytes]) -> int:
+def copy(connection: Connection, table: str, schema: pa.Schema, parts: Iterator[bytes], source_name: str) -> int:
     """COPY the encoded parts into the table; the number of rows that arrived."""
     columns = ", ".join(quote(name) for name in [*schema.names, SLICE_COLUMN])
     source = _CopySource(parts)
@@ -72,9 +72,9 @@ def copy(connection: Connection, table: str, schema: pa.Schema, parts: Iterator[
     with driver.cursor() as cursor:
         try:
             cursor.copy_expert(f"COPY {quoted(table)} ({columns}) FROM STDIN (FORMAT binary)", source)
-        except psycopg2.Error:
+        except psycopg2.Error as error:
             if source.error is not None:
                 raise source.error from None
-            raise
+            raise explain(error, connection.engine, source_name) from None
         rows: int = cursor.rowcount
     return rows

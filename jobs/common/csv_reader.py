@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from jobs.common.csv_parse import Layout, first_misfit, fits, infer, no_numbers, parse, values_fit
 from jobs.common.csv_ragged import Ragged, mended, regular_places
 from jobs.common.errors import LoadError, WiderSchemaNeeded
-from jobs.common.schemas import INTEGERS, wider
+from jobs.common.schemas import INTEGERS, postgres_type, wider
 
 # Holds any bigint exactly, written `7` or `7.0`: how an integer column is read once a float was met in it.
 WHOLE = pa.decimal128(38, 18)
@@ -106,9 +106,11 @@ class CsvReader:
         except UnicodeDecodeError as error:
             raise LoadError(f"{where}: {value[:40]!r} is not valid UTF-8. Save the file as UTF-8.") from error
         if not self.widen:
-            raise LoadError(f"{where}: {text[:60]!r} does not fit the type {field.type}.")
+            raise LoadError(f"{where}: {text[:60]!r} does not fit the type {postgres_type(field)}.")
         kind = wider(field.type, infer(block, self.layout, [field.name]).field(0).type)
-        self._ask(field, pa.string() if kind == field.type else kind, f"{where}: {text[:60]!r} is no {field.type}")
+        self._ask(
+            field, pa.string() if kind == field.type else kind, f"{where}: {text[:60]!r} is no {postgres_type(field)}"
+        )
 
     def _ask(self, field: pa.Field, kind: pa.DataType, reason: str) -> None:
         index = self.schema.get_field_index(field.name)
@@ -126,8 +128,8 @@ class CsvReader:
                 row = first_misfit(numbers, partial(_whole, kind=field.type))
                 where = f"{self._where(block, row, field.name)}: {numbers[row].normalize():f}"
                 if not self.widen:
-                    raise LoadError(f"{where} does not fit the type {field.type}.") from None
-                self._ask(field, wider(field.type, pa.float64()), f"{where} is no {field.type}")
+                    raise LoadError(f"{where} does not fit the type {postgres_type(field)}.") from None
+                self._ask(field, wider(field.type, pa.float64()), f"{where} is no {postgres_type(field)}")
         return table
 
 

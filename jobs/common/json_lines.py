@@ -8,7 +8,7 @@ import pyarrow as pa
 from jobs.common.csv_parse import first_misfit
 from jobs.common.errors import LoadError, WiderSchemaNeeded
 from jobs.common.json_parse import Rows, arrow_parse, fits, guess, infer, python_parse, to_array
-from jobs.common.schemas import JSONB, wider
+from jobs.common.schemas import JSONB, postgres_type, wider
 
 
 class JsonReader:
@@ -55,7 +55,7 @@ class JsonReader:
         bad = first_misfit(values, lambda part: fits(part, field))
         where = f"{self.name}, row {self.rows + bad + 1:,}, column {field.name!r}: {str(values[bad])[:60]!r}"
         if not self.widen:
-            raise LoadError(f"{where} does not fit the type {field.type}.")
+            raise LoadError(f"{where} does not fit the type {postgres_type(field)}.")
         kind = wider(field.type, guess(values[bad : bad + 1]))
         new = field.with_type(pa.string() if kind == field.type else kind)
         if new == field:
@@ -63,7 +63,7 @@ class JsonReader:
         if isinstance(values[bad], dict | list):
             new = pa.field(field.name, pa.string(), metadata=JSONB)
         raise WiderSchemaNeeded(
-            self.schema.set(self.schema.get_field_index(field.name), new), f"{where} is no {field.type}"
+            self.schema.set(self.schema.get_field_index(field.name), new), f"{where} is no {postgres_type(field)}"
         )
 
 

@@ -9,7 +9,7 @@ from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from jobs.common import ledger
 from jobs.common.copying import check_text, copy, encoded
@@ -19,7 +19,7 @@ from jobs.common.postgres import lock, transaction
 from jobs.common.read_ahead import read_ahead
 from jobs.common.report import Report
 from jobs.common.tables import Format, Table, read_table
-from jobs.common.target import SLICE_COLUMN, canonical, columns_of, create_table, delete_slice, is_text, target_schema
+from jobs.common.target import as_there, canonical, columns_of, delete_slice, prepare
 from jobs.common.web import Backoff, Log, RemoteFile, open_url
 
 PROGRESS_SECONDS = 5.0
@@ -85,13 +85,13 @@ def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, infe
         table = read_table(remote, stack, load.file_format, inferred or load.schema, widen=load.schema is None)
         if load.schema is None:
             found = columns_of(connection, load.table)
-            _as_there(load.table, table.schema, found)
+            as_there(load.table, table.schema, found)
             first = next(table.batches, None)
             if first is None and not found:
                 log.info("%s has no rows, so nothing tells the columns' types: no table is made.", remote.name)
                 return Report(load.title, load.table, load.slice, "loaded", bytes=remote.bytes_received)
             table = Table(table.schema, chain([first] if first else [], table.batches))
-        target = _prepare(connection, load.table, table.schema, log)
+        target = prepare(connection, load.table, table.schema, log)
         entry = ledger.find(connection, load.table, load.slice)
         if entry:
             delete_slice(connection, load.table, entry.slice_id)
@@ -99,7 +99,7 @@ def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, infe
         counts = _Counts()
         rows = _kept(load, remote, table, target, counts, log)
         parts = stack.enter_context(read_ahead(encoded(rows, target, slice_id)))
-        loaded = copy(connection, load.table, target, parts)
+        loaded = copy(connection, load.table, target, parts, remote.name)
         if counts.read - sum(counts.dropped.values()) != loaded:
             raise LoadError(f"{load.title}: {counts.read:,} rows read but {loaded:,} arrived; nothing was changed.")
         report = Report(
@@ -130,33 +130,6 @@ def _settings(load: Load) -> str:
     """What decides the rows besides the source: a change of it loads the slice anew."""
     columns = {f.name: str(f.type) for f in load.schema} if load.schema else "inferred"
     return json.dumps({"format": load.file_format, "columns": columns, "drops": sorted(load.rule.drops)})
-
-
-def _as_there(table: str, schema: pa.Schema, found: dict[str, str]) -> None:
-    """Where the table has a text, the file's values are read as text: `007` and `1.50` stay what they are."""
-    wanted = [
-        field.with_type(pa.string())
-        if is_text(found.get(field.name, "")) and field.metadata is None and not pa.types.is_null(field.type)
-        else field
-        for field in schema
-    ]
-    if wanted != list(schema):
-        raise WiderSchemaNeeded(pa.schema(wanted), f"table {table} has text where the file may have numbers")
-
-
-def _prepare(connection: Connection, table: str, schema: pa.Schema, log: Log) -> pa.Schema:
-    """The table is there and takes the schema's columns; the schema in the table's types."""
-    if SLICE_COLUMN in schema.names:
-        raise LoadError(f"The file has a column {SLICE_COLUMN!r}, the name of our own. Rename it.")
-    found = columns_of(connection, table)
-    if not found:
-        lock(connection, table, log)
-        found = columns_of(connection, table)
-    if not found:
-        create_table(connection, table, schema)
-        ledger.forget(connection, table)
-        found = columns_of(connection, table)
-    return target_schema(table, found, schema)
 
 
 def _kept(

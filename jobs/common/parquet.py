@@ -9,7 +9,7 @@ from pyarrow import parquet as pq
 
 from jobs.common.csv_parse import first_misfit
 from jobs.common.errors import LoadError
-from jobs.common.schemas import JSONB, check_names, storable
+from jobs.common.schemas import JSONB, check_names, postgres_type, storable
 from jobs.common.web import NoRanges, RemoteFile
 
 FOOTER_BYTES = 64 << 10
@@ -142,7 +142,5 @@ def _misfit(name: str, values: pa.Array, field: pa.Field, rows_before: int) -> s
         return True
 
     row = first_misfit(range(len(values)), fit)
-    value = str(values[row].as_py())[:60]
-    return (
-        f"{name}, row {rows_before + row + 1:,}, column {field.name!r}: {value!r} does not fit the type {field.type}."
-    )
+    where = f"{name}, row {rows_before + row + 1:,}, column {field.name!r}"
+    return f"{where}: {str(values[row].as_py())[:60]!r} does not fit the type {postgres_type(field)}."

@@ -32,10 +32,11 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         raise explain(error, engine) from None
 
 
-def explain(error: BaseException, engine: Engine) -> LoadError:
+def explain(error: BaseException, engine: Engine, source: str = "") -> LoadError:
     """What Postgres said, where it was said, and what to do. Never the password."""
     url = engine.url
     where = f"Postgres {url.host or url.query.get('host', 'on the local socket')}:{url.port or 5432}/{url.database}"
+    where = f"{source}: {where}" if source else where
     code = getattr(error, "pgcode", None) or ""
     said = str(error).strip()
     if url.password:
@@ -58,10 +59,10 @@ def explain(error: BaseException, engine: Engine) -> LoadError:
 
 
 def _line(said: str) -> str:
-    """The message itself, on one line."""
+    """The message itself, on one line; not the DETAIL, which shows a row's values."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    kept = [line for line in lines if not line.startswith(("CONTEXT", "LINE", "^"))]
-    return "; ".join(kept[:2]).removesuffix(".") or "no reason given"
+    kept = [line for line in lines if not line.startswith(("CONTEXT", "DETAIL", "HINT", "LINE", "^"))]
+    return "; ".join(kept[:2]).rstrip(".?") or "no reason given"
 
 
 def lock(connection: Connection, key: str, log: logging.Logger | logging.LoggerAdapter[Any]) -> None:

@@ -3,9 +3,11 @@
 import pyarrow as pa
 from sqlalchemy import Connection, text
 
-from jobs.common.errors import LoadError
-from jobs.common.postgres import ddl, quote, quoted
+from jobs.common import ledger
+from jobs.common.errors import LoadError, WiderSchemaNeeded
+from jobs.common.postgres import ddl, lock, quote, quoted
 from jobs.common.schemas import ARROW_TYPES, INTEGERS, JSONB, declared_schema, postgres_type
+from jobs.common.web import Log
 
 SLICE_COLUMN = "slice_id"
 NAME_BYTES = 63  # Postgres cuts longer names short
@@ -107,3 +109,30 @@ def _takes(stored: pa.Field, field: pa.Field) -> bool:
     if types.is_date(here):
         return bool(types.is_timestamp(there) and there.tz is None)
     return all(types.is_integer(kind) or types.is_floating(kind) for kind in (there, here))
+
+
+def as_there(table: str, schema: pa.Schema, found: dict[str, str]) -> None:
+    """Where the table has a text, the file's values are read as text: `007` and `1.50` stay what they are."""
+    wanted = [
+        field.with_type(pa.string())
+        if is_text(found.get(field.name, "")) and field.metadata is None and not pa.types.is_null(field.type)
+        else field
+        for field in schema
+    ]
+    if wanted != list(schema):
+        raise WiderSchemaNeeded(pa.schema(wanted), f"table {table} has text where the file may have numbers")
+
+
+def prepare(connection: Connection, table: str, schema: pa.Schema, log: Log) -> pa.Schema:
+    """The table is there and takes the schema's columns; the schema in the table's types."""
+    if SLICE_COLUMN in schema.names:
+        raise LoadError(f"The file has a column {SLICE_COLUMN!r}, the name of our own. Rename it.")
+    found = columns_of(connection, table)
+    if not found:
+        lock(connection, table, log)
+        found = columns_of(connection, table)
+    if not found:
+        create_table(connection, table, schema)
+        ledger.forget(connection, table)
+        found = columns_of(connection, table)
+    return target_schema(table, found, schema)

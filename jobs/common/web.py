@@ -20,10 +20,10 @@ Log = logging.Logger | logging.LoggerAdapter[Any]
 TIMEOUT = httpx.Timeout(30, connect=10)
 RETRY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 ADVICE = {
-    401: "it asks for a login",
+    401: "it asks for a login.",
     403: "access is refused: is a key missing, or has the link expired?",
-    404: "there is no such file: check the address, or the month may not be published yet",
-    410: "the file was removed",
+    404: "there is no such file: check the address, or the month may not be published yet.",
+    410: "the file was removed.",
 }
 
 
@@ -164,7 +164,7 @@ class RemoteFile:
             raise LoadError(f"{self.name} changed while it was being read (now shorter). Run it again.")
         raise LoadError(
             f"{self.name} answered HTTP {status} {response.reason_phrase}:"
-            f" {ADVICE.get(status, 'not what was asked for')}."
+            f" {ADVICE.get(status, 'not what was asked for.')}"
         )
 
     def _check_version(self, response: httpx.Response, start: int) -> None:

@@ -164,7 +164,7 @@ def test_a_table_made_by_hand_takes_values_that_fit_its_types(
 
 def test_a_value_too_large_for_the_table_made_by_hand_is_named(database: Database, site: Site) -> None:
     database.run("CREATE TABLE t (n smallint, slice_id integer)")
-    with pytest.raises(LoadError, match=r"a.csv, row 2, column 'n': '40000' does not fit the type int16"):
+    with pytest.raises(LoadError, match=r"a.csv, row 2, column 'n': '40000' does not fit the type smallint"):
         load_file(database, put(site, "a.csv", b"n\n7\n40000\n"))
     assert database.contents("t") == []
 

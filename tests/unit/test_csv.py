@@ -97,8 +97,8 @@ def test_a_ragged_row_keeps_its_empty_text() -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"n,s\n1,a\nx,b\n", "f, row 2, column 'n': 'x' does not fit the type int32"),
-        (b"n,s\n1.0,a\n1,b\n1.5,c\n", "f, row 3, column 'n': 1.5 does not fit the type int32"),
+        (b"n,s\n1,a\nx,b\n", "f, row 2, column 'n': 'x' does not fit the type integer"),
+        (b"n,s\n1.0,a\n1,b\n1.5,c\n", "f, row 3, column 'n': 1.5 does not fit the type integer"),
         (b"n,s\n1.0,a\nx,b\n", "f, row 2, column 'n': 'x' does not fit"),
         (b"n,s\n1,a,\n2,b,\nx,c\n", "f, row 3, column 'n': 'x' does not fit"),
         (b"n,s\n1,a\n2,b,\n3,c\nx,d\n", "f, row 4, column 'n': 'x' does not fit"),

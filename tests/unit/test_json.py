@@ -78,7 +78,7 @@ def test_declared_dates_are_read_as_strictly_as_postgres_would() -> None:
 
 
 def test_a_row_number_counts_over_blocks() -> None:
-    with pytest.raises(LoadError, match=r"f, row 5, column 'n': 'x' does not fit the type int64"):
+    with pytest.raises(LoadError, match=r"f, row 5, column 'n': 'x' does not fit the type bigint"):
         read(lines([1, 2, 3, 4, "x"]), {"n": "bigint"}, size=1)
 
 
