@@ -30,7 +30,7 @@ class JsonReader:
             try:
                 block.decode()  # Arrow takes any bytes for text
                 return arrow_parse(block, self.schema)
-            except (pa.ArrowInvalid, UnicodeDecodeError):
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
                 pass  # value by value, then: slower, and it can say which one
         rows = python_parse(block, self.name, self.rows)
         for number, row in enumerate(rows):

@@ -1,6 +1,7 @@
 """JSON objects, one to a line -> typed columns: by Arrow where it is exact, else value by value."""
 
 import json
+from datetime import time
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,8 @@ def to_array(values: list[Any], field: pa.Field) -> pa.Array:
         values = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
     elif pa.types.is_string(kind):
         values = [v if v is None or isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
+    elif pa.types.is_time(kind):  # Arrow casts no text to it
+        values = [None if v is None else time.fromisoformat(v) for v in values]
     elif not (pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
         return pa.array([None if v is None else str(v) for v in values], pa.string()).cast(kind)
     return pa.array(values, kind)

@@ -1,6 +1,7 @@
 """JSON values become typed columns; a nested one becomes jsonb."""
 
 import json
+from datetime import time
 from typing import Any
 
 import pyarrow as pa
@@ -75,6 +76,13 @@ def test_declared_dates_are_read_as_strictly_as_postgres_would() -> None:
         read(b'{"n": "2021-01-02T03:04:05+02:00"}\n', {"n": "timestamp"})
     with pytest.raises(LoadError, match="row 1, column 'n'"):
         read(b'{"n": "2021-01-02T03:04:05"}\n', {"n": "timestamptz"})
+
+
+def test_a_declared_time_is_read_and_what_is_none_is_named() -> None:
+    _, rows = read(b'{"n": "03:04:05.6"}\n{"n": null}\n', {"n": "time"})
+    assert [row["n"] for row in rows] == [time(3, 4, 5, 600_000), None]
+    with pytest.raises(LoadError, match="row 2, column 'n': '25:00' does not fit the type time"):
+        read(b'{"n": "03:04:05.6"}\n{"n": "25:00"}\n', {"n": "time"})
 
 
 def test_a_row_number_counts_over_blocks() -> None:
