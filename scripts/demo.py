@@ -98,6 +98,7 @@ def show(reports: Sequence[Any]) -> None:
 def demo(live: bool) -> int:
     HOME.mkdir(exist_ok=True)
     os.environ["PREFECT_HOME"] = str(HOME / "prefect")
+    os.environ.setdefault("RETRY_DELAY_SECONDS", "0.1")  # somebody is waiting
     os.environ.pop("PREFECT_API_URL", None)
     print(
         "Making the taxi files of the stand-in website …" if not live else "Reading the real taxi files …", flush=True

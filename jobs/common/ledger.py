@@ -1,5 +1,6 @@
 """The ledger: one row for each slice that is in a table, written in the transaction that loaded it."""
 
+import json
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from jobs.common.postgres import lock, transaction
+from jobs.common.report import Report
 
 LEDGER = "load_ledger"
 DDL = f"""
@@ -69,17 +71,34 @@ def new_slice_id(connection: Connection) -> int:
     return int(connection.execute(sql, {"ledger": LEDGER}).scalar_one())
 
 
-def record(connection: Connection, values: dict[str, Any]) -> None:
-    """Write the slice's row. values: every column but loaded_at."""
-    names = list(values)
-    updates = ", ".join(
-        f"{name} = excluded.{name}" for name in names if name not in ("slice_id", "table_name", "slice")
-    )
+def record(
+    connection: Connection,
+    slice_id: int,
+    source: str,
+    fingerprint: str | None,
+    settings: str,
+    report: Report,
+    flow_run: str | None,
+) -> None:
+    """Write the slice's row."""
+    key = {"slice_id": slice_id, "table_name": report.table, "slice": report.slice}
+    values = {
+        "source": source,
+        "fingerprint": fingerprint,
+        "settings": settings,
+        "rows_read": report.rows_read,
+        "rows_dropped": json.dumps(report.dropped),
+        "rows_loaded": report.rows_loaded,
+        "bytes": report.bytes,
+        "seconds": report.seconds,
+        "flow_run": flow_run,
+    }
+    columns = [*key, *values]
     connection.execute(
         text(
-            f"INSERT INTO {LEDGER} ({', '.join(names)}) OVERRIDING SYSTEM VALUE"
-            f" VALUES ({', '.join(':' + name for name in names)})"
-            f" ON CONFLICT (table_name, slice) DO UPDATE SET {updates}, loaded_at = now()"
+            f"INSERT INTO {LEDGER} ({', '.join(columns)}) OVERRIDING SYSTEM VALUE"
+            f" VALUES ({', '.join(':' + name for name in columns)}) ON CONFLICT (table_name, slice)"
+            f" DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in values)}, loaded_at = now()"
         ),
-        values,
+        key | values,
     )

@@ -106,23 +106,7 @@ def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, infe
             load.title, load.table, load.slice, "loaded", counts.read, counts.dropped, loaded,
             remote.bytes_received, time.monotonic() - started,
         )  # fmt: skip
-        ledger.record(
-            connection,
-            {
-                "slice_id": slice_id,
-                "table_name": load.table,
-                "slice": load.slice,
-                "source": remote.name,
-                "fingerprint": remote.fingerprint,
-                "settings": settings,
-                "rows_read": report.rows_read,
-                "rows_dropped": json.dumps(report.dropped),
-                "rows_loaded": report.rows_loaded,
-                "bytes": report.bytes,
-                "seconds": report.seconds,
-                "flow_run": load.flow_run,
-            },
-        )
+        ledger.record(connection, slice_id, remote.name, remote.fingerprint, settings, report, load.flow_run)
     return report
 
 

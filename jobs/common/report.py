@@ -1,5 +1,6 @@
 """What a load says of itself: one line in the log, one row of a table."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -7,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Report:
-    """One file's load. seconds: from the first request to the commit; bytes: as they came over the network."""
+    """One file's load. seconds: from the lock to the last row; bytes: as they came over the network."""
 
     file: str
     table: str
@@ -52,6 +53,13 @@ class Report:
             "rows/s": f"{self.rows_per_second:,.0f}" if loaded else "",
             **({"error": self.error} if self.error else {}),
         }
+
+
+def summary(reports: Sequence[Report]) -> str:
+    """One sentence on what was done."""
+    statuses = Counter(report.status for report in reports)
+    counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    return f"{counts}: {sum(report.rows_loaded for report in reports):,} rows"
 
 
 def failures(reports: Sequence[Report]) -> str:

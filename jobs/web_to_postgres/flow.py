@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from prefect.tasks import exponential_backoff
 
 from jobs.common import load
 from jobs.common.errors import LoadError
-from jobs.common.report import Report, failures
+from jobs.common.report import Report, failures, summary
 from jobs.common.schemas import declared_schema
 from jobs.common.tables import Format
 from jobs.common.warehouse import engine
@@ -49,13 +49,14 @@ def load_file(job: load.Load, connector: str) -> Any:
 
 @flow(name="web-to-postgres")
 def web_to_postgres(
-    dataset: Literal["yellow", "green"] = "yellow",
+    dataset: str = "yellow",
     year: int | None = None,
     months: list[int] | None = None,
     url: str | None = None,
     table: str | None = None,
     file_format: Format | None = None,
     columns: dict[str, str] | None = None,
+    slice: str | None = None,
     keep_zero_passengers: bool = False,
     force: bool = False,
     connector: str = "postgres-connector",
@@ -63,22 +64,23 @@ def web_to_postgres(
     """Load months of taxi trips, or any one file, into Postgres, exactly once.
 
     Args:
-        dataset: Which taxi trips.
+        dataset: Which taxi trips: yellow or green.
         year: The year of the months; alone, it means all twelve. Default with months: 2021.
         months: The months to load, 1 to 12. Without year and months: the month before the scheduled start.
         url: Instead of a data set: any http(s) address of a csv, json, jsonl or parquet file, gzipped or not.
         table: The table to load into, NAME or SCHEMA.NAME. Needed with url; a data set has a default.
         file_format: The file's format where its name does not tell.
         columns: With url: the file's columns and SQL types, {"id": "bigint"}. Inferred when left out.
+        slice: With url: the file's name in the ledger, for an address that is never the same twice (a signed one).
         keep_zero_passengers: Load the trips with 0 passengers as well.
         force: Load again even if the file has not changed.
         connector: The SqlAlchemyConnector block that names the database; WAREHOUSE_URL takes its place.
     """
     try:
         if url:
-            jobs = [one_file(url, table, file_format, columns, force)]
-        elif columns or file_format:
-            raise LoadError("columns and file_format go with url; a data set knows its own.")
+            jobs = [one_file(url, table, file_format, columns, slice, force)]
+        elif columns or file_format or slice:
+            raise LoadError("columns, file_format and slice go with url; a data set knows its own.")
         else:
             jobs = trips(dataset, year, months, table, keep_zero_passengers, force)
     except LoadError as error:
@@ -97,13 +99,18 @@ def web_to_postgres(
     said = failures(reports)
     if said:
         return Failed(message=said, data=reports)
-    return Completed(message=f"{len(reports)} files: {sum(r.rows_loaded for r in reports):,} rows loaded", data=reports)
+    return Completed(message=summary(reports), data=reports)
 
 
 def one_file(
-    url: str, table: str | None, file_format: Format | None, columns: dict[str, str] | None, force: bool
+    url: str,
+    table: str | None,
+    file_format: Format | None,
+    columns: dict[str, str] | None,
+    slice: str | None,
+    force: bool,
 ) -> load.Load:
-    """Any one file; its address is its slice's name, with a hash for what is not shown of it.
+    """Any one file; its slice is called after its address, with a hash for what is not shown of it.
 
     Raises LoadError when the table is not said.
     """
@@ -112,8 +119,8 @@ def one_file(
     name = public_url(url)
     schema = declared_schema(columns) if columns else None
     title = name.rsplit("/", 1)[-1]
-    slice_name = f"{name} {sha256(query.encode()).hexdigest()[:12]}" if (query := urlsplit(url).query) else name
-    return load.Load(url, table, slice_name, title, file_format, schema, force=force, flow_run=flow_run.id)
+    address = f"{name} {sha256(query.encode()).hexdigest()[:12]}" if (query := urlsplit(url).query) else name
+    return load.Load(url, table, slice or address, title, file_format, schema, force=force, flow_run=flow_run.id)
 
 
 def trips(

@@ -215,3 +215,15 @@ def test_two_addresses_that_differ_in_their_query_are_two_slices(taxi: Database,
         assert state.is_completed()
     assert taxi.value("SELECT count(*) FROM t") == 2
     assert not [name for (name,) in taxi.rows("SELECT slice FROM load_ledger") if "part=1" in name]
+
+
+def test_a_named_slice_is_one_whatever_its_address(taxi: Database, site: Site) -> None:
+    from jobs.web_to_postgres.flow import web_to_postgres
+
+    (site.root / "a.csv").write_text("n\n1\n")
+    for query in ("signature=1", "signature=2"):
+        url = f"{site.url}/files/a.csv?{query}"
+        state: Any = web_to_postgres(url=url, table="t", slice="a", return_state=True)
+        assert state.is_completed()
+    assert taxi.rows("SELECT slice FROM load_ledger") == [("a",)]
+    assert taxi.rows("SELECT n FROM t") == [(1,)]

@@ -165,3 +165,7 @@ def test_the_run_writes_a_table_artifact(taxi: Database, publish: Callable[..., 
     run_failing(months=[7])
     artifact = Artifact.get("web-to-postgres")
     assert "answered HTTP 404" in artifact.data
+
+
+def test_an_unknown_data_set_names_the_known_ones(taxi: Database) -> None:
+    assert run_failing(dataset="blue") == "There is no data set 'blue'. Known: green, yellow."

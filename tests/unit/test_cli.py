@@ -28,7 +28,7 @@ def test_options_are_read_in_their_types() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--months", "x"], ["--dataset", "blue"], ["--columns", "[]"], ["--columns", "{"], ["--nonsense"]]
+    "words", [["--months", "x"], ["--year", "x"], ["--columns", "[]"], ["--columns", "{"], ["--nonsense"]]
 )
 def test_wrong_usage_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
