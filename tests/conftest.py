@@ -45,7 +45,7 @@ class Database:
         return self.rows(sql, **parameters)[0][0]
 
     def run(self, sql: str) -> None:
-        with self.engine.begin() as connection:
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql(sql.replace("%", "%%"))
 
     def contents(self, table: str) -> list[tuple[Any, ...]]:

@@ -42,7 +42,7 @@ def mended(block: bytes, layout: Layout, where: str, first: int) -> tuple[bytes,
 
 
 def _numbered(block: bytes, layout: Layout, ragged: Ragged) -> pa.Table:
-    return parse(block, layout, dict.fromkeys(layout.names, pa.binary()), ragged=ragged, number_rows=True)
+    return parse(block, layout, dict.fromkeys(layout.names, pa.binary()), ragged=ragged)
 
 
 def _at_width(text: str, fields: list[str], layout: Layout) -> str:

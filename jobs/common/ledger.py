@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS {LEDGER} (
   rows_read    bigint NOT NULL,
   rows_dropped jsonb NOT NULL,
   rows_loaded  bigint NOT NULL,
+  blocks       int8range NOT NULL,
   bytes        bigint NOT NULL,
   seconds      double precision NOT NULL,
   flow_run     text,
@@ -33,12 +34,17 @@ CREATE TABLE IF NOT EXISTS {LEDGER} (
 
 @dataclass(frozen=True)
 class Entry:
-    """What the ledger says of a slice. settings: what else than the source decides the rows."""
+    """What the ledger says of a slice.
+
+    settings: what else than the source decides the rows. blocks: of the table's file, from and below, in
+    which the rows were written.
+    """
 
     slice_id: int
     fingerprint: str | None
     settings: str
     rows_loaded: int
+    blocks: tuple[int, int]
 
 
 def ensure(engine: Engine, log: logging.Logger | logging.LoggerAdapter[Any]) -> None:
@@ -52,12 +58,15 @@ def ensure(engine: Engine, log: logging.Logger | logging.LoggerAdapter[Any]) -> 
 def find(connection: Connection, table: str, slice_name: str) -> Entry | None:
     row = connection.execute(
         text(
-            f"SELECT slice_id, fingerprint, settings, rows_loaded FROM {LEDGER}"
+            f"SELECT slice_id, fingerprint, settings, rows_loaded, lower(blocks), upper(blocks) FROM {LEDGER}"
             " WHERE table_name = :table AND slice = :slice"
         ),
         {"table": table, "slice": slice_name},
     ).one_or_none()
-    return Entry(*row) if row else None
+    if row is None:
+        return None
+    slice_id, fingerprint, said, rows, first, end = row
+    return Entry(slice_id, fingerprint, said, rows, (first or 0, end or 0))  # an empty range has no bounds
 
 
 def forget(connection: Connection, table: str) -> None:
@@ -78,6 +87,7 @@ def record(
     fingerprint: str | None,
     settings: str,
     report: Report,
+    blocks: tuple[int, int],
     flow_run: str | None,
 ) -> None:
     """Write the slice's row."""
@@ -89,6 +99,7 @@ def record(
         "rows_read": report.rows_read,
         "rows_dropped": json.dumps(report.dropped),
         "rows_loaded": report.rows_loaded,
+        "blocks": f"[{blocks[0]},{blocks[1]})",
         "bytes": report.bytes,
         "seconds": report.seconds,
         "flow_run": flow_run,

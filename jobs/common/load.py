@@ -19,7 +19,7 @@ from jobs.common.postgres import lock, transaction
 from jobs.common.read_ahead import read_ahead
 from jobs.common.report import Report
 from jobs.common.tables import Format, Table, read_table
-from jobs.common.target import as_there, canonical, columns_of, delete_slice, prepare
+from jobs.common.target import as_there, canonical, columns_of, delete_slice, prepare, size_in_blocks
 from jobs.common.web import Backoff, Log, RemoteFile, open_url
 
 PROGRESS_SECONDS = 5.0
@@ -94,11 +94,12 @@ def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, infe
         target = prepare(connection, load.table, table.schema, log)
         entry = ledger.find(connection, load.table, load.slice)
         if entry:
-            delete_slice(connection, load.table, entry.slice_id)
+            delete_slice(connection, load.table, entry)
         slice_id = entry.slice_id if entry else ledger.new_slice_id(connection)
         counts = _Counts()
         rows = _kept(load, remote, table, target, counts, log)
         parts = stack.enter_context(read_ahead(encoded(rows, target, slice_id)))
+        before = max(0, size_in_blocks(connection, load.table) - 1)  # the last block may have room
         loaded = copy(connection, load.table, target, parts, remote.name)
         if counts.read - sum(counts.dropped.values()) != loaded:
             raise LoadError(f"{load.title}: {counts.read:,} rows read but {loaded:,} arrived; nothing was changed.")
@@ -106,7 +107,8 @@ def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, infe
             load.title, load.table, load.slice, "loaded", counts.read, counts.dropped, loaded,
             remote.bytes_received, time.monotonic() - started,
         )  # fmt: skip
-        ledger.record(connection, slice_id, remote.name, remote.fingerprint, settings, report, load.flow_run)
+        blocks = (before, size_in_blocks(connection, load.table))
+        ledger.record(connection, slice_id, remote.name, remote.fingerprint, settings, report, blocks, load.flow_run)
     return report
 
 

@@ -86,6 +86,6 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def ddl(connection: Connection, sql: str) -> None:
-    """Run a statement with names in it: a `%` in one is no placeholder."""
-    connection.exec_driver_sql(sql.replace("%", "%%"))
+def execute(connection: Connection, sql: str) -> int:
+    """Run a statement with names in it, where a `%` is no placeholder; the number of rows it touched."""
+    return connection.exec_driver_sql(sql.replace("%", "%%")).rowcount

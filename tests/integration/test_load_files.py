@@ -227,3 +227,17 @@ def test_a_named_slice_is_one_whatever_its_address(taxi: Database, site: Site) -
         assert state.is_completed()
     assert taxi.rows("SELECT slice FROM load_ledger") == [("a",)]
     assert taxi.rows("SELECT n FROM t") == [(1,)]
+
+
+@pytest.mark.parametrize("meanwhile", ["SELECT 1", "VACUUM FULL t", "DELETE FROM t WHERE n = 5", "VACUUM t"])
+def test_a_reload_replaces_its_rows_wherever_they_are(meanwhile: str, database: Database, site: Site) -> None:
+    first = put(site, "first.csv", b"n\n" + b"".join(b"%d\n" % n for n in range(3_000)))
+    second = put(site, "second.csv", b"n\n" + b"".join(b"%d\n" % n for n in range(3_000, 9_000)))
+    load_file(database, first, slice="first")
+    load_file(database, second, slice="second")
+    database.run("DELETE FROM t WHERE n < 1000")  # so that VACUUM FULL moves what is left
+    database.run(meanwhile)
+    for _ in range(2):
+        for name, url in (("second", second), ("first", first)):
+            load_file(database, url, slice=name, force=True)
+    assert database.rows("SELECT count(*), count(DISTINCT n), sum(n) FROM t") == [(9_000, 9_000, sum(range(9_000)))]
