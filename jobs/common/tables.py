@@ -49,7 +49,8 @@ def read_table(
     if file_format is None:
         raise LoadError(f"{remote.name}: which format is it? Say one of: {', '.join(get_args(Format))}.")
     if file_format == "parquet":
-        return Table(*open_parquet(remote, schema))
+        schema, batches = open_parquet(remote, schema)
+        return Table(schema, stack.enter_context(read_ahead(batches, depth=4)))
     chunks = unpack(remote.chunks(), remote.name)
     if file_format == "json":
         head = next(chunks, b"")

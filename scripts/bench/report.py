@@ -117,7 +117,7 @@ checkpoint. Rounds are interleaved in a turning order, and the rows that arrived
   the packages of the job's image.
 - *x limit*: median over the rounds of the time divided by the limit's in the same round.
 - The limit is `psql` sending a ready PGCOPY file into a table of the same 18 columns and types. Longshore's
-  table has one more column, the slice's number, and an index on it.
+  table has one more column, the slice's number.
 - `psql \\copy` downloads, unpacks and lets Postgres parse the text, in three processes at once.
 - `to_sql` is the published way: `read_csv` in chunks of 100,000 rows, dates parsed, `to_sql(if_exists="append")`.
 - dlt is fed Arrow tables, its fastest source; its figures include its own files between.
