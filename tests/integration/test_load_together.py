@@ -105,25 +105,30 @@ def test_a_copy_that_fails_stops_the_threads_that_feed_it(database: Database, si
     assert database.contents("t") == []
 
 
-def loader(database: Database, url: str) -> "subprocess.Popen[str]":
-    """A load in another process, which can be killed."""
-    code = (
-        "import sys\n"
-        "from tests.integration.loading import *\n"
-        "from sqlalchemy import create_engine\n"
-        "load_file(Database(sys.argv[1], create_engine(sys.argv[1])), sys.argv[2], columns={'n': 'integer'})\n"
-    )
-    return subprocess.Popen([sys.executable, "-c", code, database.url, url], stderr=subprocess.PIPE, text=True)
+def flow_process(database: Database, url: str) -> "subprocess.Popen[bytes]":
+    """The whole flow in a process of its own, which can be killed."""
+    command = [
+        sys.executable,
+        "-m",
+        "jobs.web_to_postgres",
+        "--url",
+        url,
+        "--table",
+        "t",
+        "--columns",
+        '{"n": "integer"}',
+    ]
+    return subprocess.Popen(command, env={**os.environ, "WAREHOUSE_URL": database.url}, stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("reload", [False, True], ids=["new", "reload"])
-def test_kill_9_of_the_process_in_mid_load_changes_nothing(reload: bool, database: Database, site: Site) -> None:
+def test_kill_9_of_the_flow_process_in_mid_load_changes_nothing(reload: bool, database: Database, site: Site) -> None:
     url = put(site, "a.csv", numbers(1_000))
     if reload:
         load_file(database, url, columns=COLUMNS)
     before = (database.contents("t"), database.contents("load_ledger")) if reload else None
     stalled(site, "a.csv", numbers(1_000_000))
-    with loader(database, url) as process:
+    with flow_process(database, url) as process:
         wait_until(lambda: bool(backends(database, "COPY%")))
         process.send_signal(signal.SIGKILL)
     wait_until(lambda: not backends(database, "COPY%"))
