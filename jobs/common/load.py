@@ -79,8 +79,8 @@ def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, infe
         remote = stack.enter_context(open_url(load.url, log, backoff))
         entry = ledger.find(connection, load.table, load.slice) if columns_of(connection, load.table) else None
         settings = _settings(load)
-        known = entry is not None and remote.fingerprint is not None and not load.force
-        if known and entry and (entry.fingerprint, entry.settings) == (remote.fingerprint, settings):
+        held = (entry.fingerprint, entry.settings) if entry and remote.fingerprint and not load.force else None
+        if held == (remote.fingerprint, settings):
             return Report(load.title, load.table, load.slice, "unchanged")
         table = read_table(remote, stack, load.file_format, inferred or load.schema, widen=load.schema is None)
         if load.schema is None:
@@ -92,7 +92,6 @@ def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, infe
                 return Report(load.title, load.table, load.slice, "loaded", bytes=remote.bytes_received)
             table = Table(table.schema, chain([first] if first else [], table.batches))
         target = prepare(connection, load.table, table.schema, log)
-        entry = ledger.find(connection, load.table, load.slice)
         if entry:
             delete_slice(connection, load.table, entry)
         slice_id = entry.slice_id if entry else ledger.new_slice_id(connection)
