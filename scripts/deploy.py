@@ -30,9 +30,9 @@ FLOWS = "/opt/prefect/flows"  # where every image keeps the code
 
 
 def deployments() -> list[JobDeployment]:
-    """The DEPLOYMENT of every jobs/*/deployment.py."""
+    """The DEPLOYMENTS of every jobs/*/deployment.py."""
     modules = sorted(path.parent.name for path in (ROOT / "jobs").glob("*/deployment.py"))
-    return [importlib.import_module(f"jobs.{module}.deployment").DEPLOYMENT for module in modules]
+    return [one for name in modules for one in importlib.import_module(f"jobs.{name}.deployment").DEPLOYMENTS]
 
 
 def connector(env: Mapping[str, str]) -> SqlAlchemyConnector:
@@ -79,7 +79,7 @@ async def build(job: JobDeployment, env: Mapping[str, str]) -> Deployment:
         schedules=schedules,
         infrastructure=block,
         work_pool_name=job.pool,
-        work_queue_name=job.job,
+        work_queue_name=job.flow,
         job_variables=docker.job_variables(block),
         path=FLOWS,
         entrypoint=job.entrypoint,
@@ -102,7 +102,7 @@ async def deploy(env: Mapping[str, str]) -> None:
         print(f"work pool docker: {done}")
         for job in deployments():
             deployment = await build(job, env)
-            await deployment.infrastructure.save(f"{job.job}-{job.name}", overwrite=True)
+            await deployment.infrastructure.save(f"{job.flow}-{job.name}", overwrite=True)
             await deployment.apply(work_queue_concurrency=job.concurrency)
             when = f"{job.schedule.cron} {job.schedule.timezone}" if job.schedule else "on demand"
             print(f"deployment {job.path}: {deployment.job_variables['image']}, {when}")

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.cloud import bigquery, storage
 from sqlalchemy import Engine, NullPool, create_engine, text
 
+from tests.emulators.start import google_cloud
 from tests.sources.server import Site, serve
 
 # Before anything imports Prefect: no test touches the settings or the server of the person who runs it.
@@ -53,6 +55,28 @@ class Database:
         return sorted(self.rows(f"SELECT * FROM {table}"), key=repr)
 
 
+@dataclass(frozen=True)
+class Cloud:
+    """A bucket and a dataset of one test's own. The dataset is there once a load has made it."""
+
+    bucket: storage.Bucket
+    bigquery: bigquery.Client
+    dataset: str
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        config = bigquery.QueryJobConfig(default_dataset=f"{self.bigquery.project}.{self.dataset}")
+        return [tuple(row.values()) for row in self.bigquery.query(sql, config).result(timeout=60)]
+
+    def contents(self, table: str) -> list[tuple[Any, ...]]:
+        """All rows, in an order of their own; none where there is no table."""
+        name = f"`{self.bigquery.project}.{self.dataset}.{table}`"
+        return sorted(self.rows(f"SELECT * FROM {name}"), key=repr)
+
+    def objects(self) -> dict[str, bytes]:
+        """What is in the bucket, by name."""
+        return {blob.name: blob.download_as_bytes() for blob in self.bucket.list_blobs()}
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Any]:
     """The embedded Postgres server, in a short path: socket paths have at most 107 bytes."""
@@ -74,6 +98,24 @@ def database(postgres: Any) -> Iterator[Database]:
     yield Database(url, create_engine(url, poolclass=NullPool))
     with admin.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def cloud_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The emulators of Google Cloud, and the variables with which clients reach them."""
+    with google_cloud(tmp_path_factory.mktemp("cloud")) as env:
+        yield env
+
+
+@pytest.fixture
+def cloud(cloud_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """A bucket and a dataset of one test's own; jobs find them in the environment."""
+    for name, value in cloud_environment.items():
+        monkeypatch.setenv(name, value)
+    client = storage.Client(project=cloud_environment["GCP_PROJECT"])
+    made = client.create_bucket(f"bucket-{next(_numbers)}")
+    monkeypatch.setenv("GCS_BUCKET", made.name)
+    return Cloud(made, bigquery.Client(project=cloud_environment["GCP_PROJECT"]), f"dataset_{next(_numbers)}")
 
 
 @pytest.fixture

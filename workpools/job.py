@@ -17,8 +17,9 @@ class Cron:
 class JobDeployment:
     """One deployment of one job.
 
-    `job` names the extra, the image and the work queue; `entrypoint` is relative to the repository's root, which is the
-    working directory of the image too. `settings` are names of settings that the container gets when they are set.
+    job: names the extra and the image. entrypoint: relative to the repository's root, which is the working directory of
+    the image too. settings: names of settings that the container gets when they are set. trial: parameters of a small
+    run on the stand-ins of the websites, for the contract test.
     """
 
     job: str
@@ -31,8 +32,14 @@ class JobDeployment:
     concurrency: int = 1
     pool: str = "docker"
     settings: tuple[str, ...] = ()
+    trial: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def flow(self) -> str:
+        """The flow's name in Prefect: that of its function, with dashes."""
+        return self.entrypoint.rpartition(":")[2].replace("_", "-")
 
     @property
     def path(self) -> str:
-        """`flow/deployment`, as Prefect names it; a job's flow is called like the job."""
-        return f"{self.job}/{self.name}"
+        """`flow/deployment`, as Prefect names it."""
+        return f"{self.flow}/{self.name}"

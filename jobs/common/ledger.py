@@ -91,7 +91,7 @@ def record(
     flow_run: str | None,
 ) -> None:
     """Write the slice's row."""
-    key = {"slice_id": slice_id, "table_name": report.table, "slice": report.slice}
+    key = {"slice_id": slice_id, "table_name": report.target, "slice": report.slice}
     values = {
         "source": source,
         "fingerprint": fingerprint,

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -18,18 +18,12 @@ from jobs.common.parquet import cast
 from jobs.common.postgres import lock, transaction
 from jobs.common.read_ahead import read_ahead
 from jobs.common.report import Report
+from jobs.common.rules import NO_RULE, Rule
 from jobs.common.tables import Format, Table, read_table
 from jobs.common.target import as_there, canonical, columns_of, delete_slice, prepare, size_in_blocks
 from jobs.common.web import Backoff, Log, RemoteFile, open_url
 
 PROGRESS_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Which rows are kept. drops: reason -> the rows it drops, as a boolean column (null: kept)."""
-
-    drops: dict[str, Callable[[pa.RecordBatch], pa.Array]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,9 +36,13 @@ class Load:
     title: str
     file_format: Format | None = None
     schema: pa.Schema | None = None
-    rule: Rule = Rule()
+    rule: Rule = NO_RULE
     force: bool = False
     flow_run: str | None = None
+
+    @property
+    def target(self) -> str:
+        return self.table
 
 
 @dataclass

@@ -8,10 +8,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Report:
-    """One file's load. seconds: from the lock to the last row; bytes: as they came over the network."""
+    """One load. file: what was loaded; target: the table or object; seconds: from the lock to the last row;
+    bytes: as they came over the network.
+    """
 
     file: str
-    table: str
+    target: str
     slice: str
     status: Literal["loaded", "unchanged", "failed"]
     rows_read: int = 0
@@ -29,10 +31,10 @@ class Report:
         if self.status == "failed":
             return f"{self.file}: FAILED. {self.error}"
         if self.status == "unchanged":
-            return f"{self.file}: unchanged since it was loaded into {self.table}; nothing to do."
+            return f"{self.file}: unchanged since it was loaded into {self.target}; nothing to do."
         dropped = f", {self.dropped_text()} dropped" if self.dropped else ""
         return (
-            f"{self.file}: {self.rows_read:,} rows read{dropped}, {self.rows_loaded:,} loaded into {self.table}"
+            f"{self.file}: {self.rows_read:,} rows read{dropped}, {self.rows_loaded:,} loaded into {self.target}"
             f" in {self.seconds:.1f} s ({self.rows_per_second:,.0f} rows/s)"
         )
 
@@ -44,7 +46,7 @@ class Report:
         loaded = self.status == "loaded"
         return {
             "file": self.file,
-            "table": self.table,
+            "into": self.target,
             "status": self.status,
             "rows read": f"{self.rows_read:,}" if loaded else "",
             "rows dropped": (self.dropped_text() or "0") if loaded else "",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
@@ -56,6 +57,12 @@ def public_url(url: str) -> str:
     host = parts.netloc.rpartition("@")[2]
     query = "&".join(f"{quote(name)}=…" for name, _ in parse_qsl(parts.query, keep_blank_values=True))
     return urlunsplit((parts.scheme, host, parts.path, query, ""))
+
+
+def address(url: str) -> str:
+    """A name for the file at a URL: its public form, with a hash for what is not shown of it."""
+    query = urlsplit(url).query
+    return f"{public_url(url)} {sha256(query.encode()).hexdigest()[:12]}" if query else public_url(url)
 
 
 class RemoteFile:

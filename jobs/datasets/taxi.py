@@ -5,16 +5,18 @@ Source: https://github.com/DataTalksClub/nyc-tlc-data/releases (csv.gz, 2019-01 
 
 import os
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.common.errors import LoadError
-from jobs.common.load import Rule
+from jobs.common.rules import Rule
 from jobs.common.schemas import declared_schema
 
 DEFAULT_YEAR = 2021
+CITY = ZoneInfo("America/New_York")
 
 
 def base_url() -> str:
@@ -25,10 +27,11 @@ def base_url() -> str:
 
 @dataclass(frozen=True)
 class Dataset:
-    """columns: name -> SQL type, in the file's order. table: where web-to-Postgres puts it by default."""
+    """columns: name -> SQL type, in the file's order. table, rides: its default table in Postgres, in BigQuery."""
 
     name: str
     table: str
+    rides: str
     columns: dict[str, str]
 
     @property
@@ -40,6 +43,14 @@ class Dataset:
 
     def file(self, month: date) -> str:
         return f"{self.name}_tripdata_{month:%Y-%m}.csv.gz"
+
+    def slice(self, month: date) -> str:
+        """What the month's rows are called in ledgers and logs."""
+        return f"{self.name} {month:%Y-%m}"
+
+    def object(self, month: date) -> str:
+        """The month's Parquet object in the bucket."""
+        return f"data/{self.name}/{self.name}_tripdata_{month:%Y-%m}.parquet"
 
 
 YELLOW = {
@@ -87,8 +98,8 @@ GREEN = {
 DATASETS = {
     dataset.name: dataset
     for dataset in (
-        Dataset("yellow", "yellow_taxi_trips", YELLOW),
-        Dataset("green", "green_taxi_trips", GREEN),
+        Dataset("yellow", "yellow_taxi_trips", "rides", YELLOW),
+        Dataset("green", "green_taxi_trips", "green_rides", GREEN),
     )
 }
 
@@ -101,8 +112,13 @@ def dataset(name: str) -> Dataset:
     return DATASETS[name]
 
 
-def months_of(year: int | None, months: list[int] | None, today: date) -> list[date]:
-    """The first days of the months meant: those given, all of a year given alone, else the month before `today`."""
+def months_of(year: int | None, months: list[int] | None, scheduled: datetime) -> list[date]:
+    """The first days of the months meant: those given, all of a year given alone, else the month before.
+
+    scheduled: the run's scheduled start; a late run still means its own month, by New York's calendar.
+    Raises LoadError for a month that cannot be.
+    """
+    today = scheduled.astimezone(CITY).date()
     if year is None and months is None:
         return [date(today.year - (today.month == 1), (today.month - 2) % 12 + 1, 1)]
     year = DEFAULT_YEAR if year is None else year

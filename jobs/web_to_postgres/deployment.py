@@ -2,7 +2,7 @@
 
 from workpools.job import Cron, JobDeployment
 
-DEPLOYMENT = JobDeployment(
+MONTHLY = JobDeployment(
     job="web-to-postgres",
     entrypoint="jobs/web_to_postgres/flow.py:web_to_postgres",
     name="monthly",
@@ -11,4 +11,6 @@ DEPLOYMENT = JobDeployment(
     parameters={"dataset": "yellow"},
     memory_mib=1024,
     settings=("TAXI_URL",),
+    trial={"dataset": "yellow", "year": 2021, "months": [1]},
 )
+DEPLOYMENTS = (MONTHLY,)

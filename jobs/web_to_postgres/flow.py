@@ -1,50 +1,27 @@
 """Web to Postgres: each file becomes one slice of a table, exactly once."""
 
-from datetime import date, datetime
-from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
-from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_table_artifact
-from prefect.runtime import flow_run
-from prefect.states import Completed, Failed, State
-from prefect.tasks import exponential_backoff
+from prefect import flow
+from prefect.states import Failed
 
 from jobs.common import load
 from jobs.common.errors import LoadError
-from jobs.common.report import Report, failures, summary
+from jobs.common.report import Report
+from jobs.common.rules import NO_RULE
 from jobs.common.schemas import declared_schema
+from jobs.common.steps import run_all, run_id, scheduled_start, step
 from jobs.common.tables import Format
 from jobs.common.warehouse import engine
-from jobs.common.web import Backoff, public_url
+from jobs.common.web import Log, address, public_url
 from jobs.datasets import taxi
 
-CITY = ZoneInfo("America/New_York")
+
+def _load(job: load.Load, connector: str, log: Log) -> Report:
+    return load.run(job, engine(connector), log)
 
 
-def _may_pass(task: Any, task_run: Any, state: State[Any]) -> bool:
-    error = state.result(raise_on_failure=False)
-    return bool(getattr(error, "transient", True))
-
-
-@task(
-    name="load-file",
-    task_run_name="{job.title}",
-    retries=2,
-    retry_delay_seconds=exponential_backoff(backoff_factor=Backoff().first * 5),
-    retry_condition_fn=_may_pass,
-)
-def load_file(job: load.Load, connector: str) -> Any:
-    """Load one file. A failed state, not an exception, for what is not the code's fault: the log stays readable."""
-    log = get_run_logger()
-    try:
-        report = load.run(job, engine(connector), log)
-    except LoadError as error:
-        return Failed(message=str(error), data=error)
-    log.info("%s", report)
-    return report
+load_file = step("load-file", _load)
 
 
 @flow(name="web-to-postgres")
@@ -85,21 +62,7 @@ def web_to_postgres(
             jobs = trips(dataset, year, months, table, keep_zero_passengers, force)
     except LoadError as error:
         return Failed(message=str(error))
-    reports = []
-    for job in jobs:
-        state = load_file(job, connector, return_state=True)
-        result = state.result(raise_on_failure=False)
-        done = isinstance(result, Report)
-        reports.append(
-            result if done else Report(job.title, job.table, job.slice, "failed", error=state.message or str(result))
-        )
-    create_table_artifact(  # type: ignore[unused-coroutine]  # runs at once in a synchronous flow
-        key="web-to-postgres", table=[report.row() for report in reports], description="What each file's load did."
-    )
-    said = failures(reports)
-    if said:
-        return Failed(message=said, data=reports)
-    return Completed(message=summary(reports), data=reports)
+    return run_all("web-to-postgres", load_file, jobs, connector)
 
 
 def one_file(
@@ -110,17 +73,12 @@ def one_file(
     slice: str | None,
     force: bool,
 ) -> load.Load:
-    """Any one file; its slice is called after its address, with a hash for what is not shown of it.
-
-    Raises LoadError when the table is not said.
-    """
+    """Any one file; its slice is called after its address. Raises LoadError when the table is not said."""
     if not table:
         raise LoadError("url needs table: say which table to load the file into.")
-    name = public_url(url)
+    title = public_url(url).rsplit("/", 1)[-1]
     schema = declared_schema(columns) if columns else None
-    title = name.rsplit("/", 1)[-1]
-    address = f"{name} {sha256(query.encode()).hexdigest()[:12]}" if (query := urlsplit(url).query) else name
-    return load.Load(url, table, slice or address, title, file_format, schema, force=force, flow_run=flow_run.id)
+    return load.Load(url, table, slice or address(url), title, file_format, schema, force=force, flow_run=run_id())
 
 
 def trips(
@@ -132,17 +90,12 @@ def trips(
         load.Load(
             url=data.url(month),
             table=table or data.table,
-            slice=f"{data.name} {month:%Y-%m}",
-            title=f"{data.name} {month:%Y-%m}",
+            slice=data.slice(month),
+            title=data.slice(month),
             schema=data.schema,
-            rule=load.Rule() if keep_zero_passengers else taxi.NO_ZERO_PASSENGERS,
+            rule=NO_RULE if keep_zero_passengers else taxi.NO_ZERO_PASSENGERS,
             force=force,
-            flow_run=flow_run.id,
+            flow_run=run_id(),
         )
-        for month in taxi.months_of(year, months, _today())
+        for month in taxi.months_of(year, months, scheduled_start())
     ]
-
-
-def _today() -> date:
-    """The day of the scheduled start, where the trips were: a late run still means its own month."""
-    return datetime.fromtimestamp(flow_run.scheduled_start_time.timestamp(), CITY).date()

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pyarrow as pa
 import pytest
@@ -18,7 +18,7 @@ from jobs.common.tables import format_of
 from jobs.common.web import Backoff, public_url
 from jobs.datasets.taxi import DATASETS, dataset, months_of
 
-TODAY = date(2021, 3, 15)
+TODAY = datetime(2021, 3, 15, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("sql", [*ARROW_TYPES, "numeric(12,2)", "numeric(5,0)"])
@@ -52,15 +52,16 @@ def test_the_order_of_columns_is_free_and_their_set_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("today", "month"),
+    ("start", "month"),
     [
-        (date(2021, 1, 1), date(2020, 12, 1)),
-        (date(2021, 3, 1), date(2021, 2, 1)),
-        (date(2021, 12, 31), date(2021, 11, 1)),
+        (datetime(2021, 1, 1, 12, tzinfo=UTC), date(2020, 12, 1)),
+        (datetime(2021, 3, 1, 12, tzinfo=UTC), date(2021, 2, 1)),
+        (datetime(2021, 12, 31, 12, tzinfo=UTC), date(2021, 11, 1)),
+        (datetime(2021, 3, 1, 4, tzinfo=UTC), date(2021, 1, 1)),  # still February in New York
     ],
 )
-def test_without_dates_the_month_before_is_meant(today: date, month: date) -> None:
-    assert months_of(None, None, today) == [month]
+def test_without_dates_the_month_before_is_meant(start: datetime, month: date) -> None:
+    assert months_of(None, None, start) == [month]
 
 
 def test_months_are_those_given_once_each_and_a_year_alone_is_all_of_it() -> None:
