@@ -4,13 +4,19 @@ Without a key file the credentials are those of the machine (Application Default
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from google.auth.exceptions import DefaultCredentialsError
+from google.api_core.exceptions import Forbidden, GoogleAPICallError, NotFound, RetryError, Unauthorized
+from google.api_core.retry import Retry
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.cloud import bigquery
+from google.cloud.storage.retry import DEFAULT_RETRY
 from prefect_gcp import GcpCredentials, GcsBucket
+from requests.exceptions import RequestException
 
+from jobs.common.backoff import RETRY_STATUS, Backoff
 from jobs.common.errors import LoadError
 
 
@@ -50,3 +56,47 @@ def _made(block: str, setting: str, make: Callable[[], Any]) -> Any:
             f"There is no block {block}, and {setting} is not set. Register the block with `make deploy`,"
             f" or set {setting} to run without a server."
         ) from error
+
+
+def patience(backoff: Backoff) -> Retry:
+    """The same patience for a call of Google's storage client."""
+    longest = sum(backoff.delay(failures) for failures in range(1, backoff.attempts))
+    return DEFAULT_RETRY.with_delay(initial=backoff.first, maximum=60).with_timeout(longest)
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Raise LoadError, with what to do, for what Google's clients raise about the bucket or object called `name`."""
+    try:
+        yield
+    except RetryError as error:
+        cause = error.cause or error
+        raise LoadError(
+            f"{name}: gave up: {_said(cause)}. Is the service up? Run it again later.", transient=True
+        ) from error
+    except NotFound as error:
+        bucket = name.split("/")[2]
+        raise LoadError(
+            f"{name}: there is no bucket {bucket}, or it is not yours to see. Make it (gcloud storage buckets create"
+            f" gs://{bucket}), or correct the GcsBucket block or GCS_BUCKET."
+        ) from error
+    except (Forbidden, Unauthorized) as error:
+        raise LoadError(
+            f"{name}: access is refused: {_said(error)}. The account needs the role Storage Object User on the bucket."
+        ) from error
+    except GoogleAPICallError as error:
+        raise LoadError(f"{name}: {_said(error)}.", transient=error.code in {412, *RETRY_STATUS}) from error
+    except GoogleAuthError as error:
+        raise LoadError(
+            f"{name}: the Google Cloud credentials do not work: {error}", transient=error.retryable
+        ) from error
+    except (RequestException, ConnectionError) as error:
+        raise _unanswered(name, error) from error
+
+
+def _unanswered(name: str, error: BaseException) -> LoadError:
+    return LoadError(f"{name}: gave up: {_said(error)}. Is the service up? Run it again later.", transient=True)
+
+
+def _said(error: BaseException) -> str:
+    return str(getattr(error, "message", "") or error).rstrip(".")

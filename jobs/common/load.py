@@ -2,28 +2,25 @@
 
 import json
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import Engine
 
 from jobs.common import ledger
+from jobs.common.backoff import Backoff, Log
 from jobs.common.copying import check_text, copy, encoded
-from jobs.common.errors import LoadError, WiderSchemaNeeded
-from jobs.common.parquet import cast
+from jobs.common.errors import LoadError
 from jobs.common.postgres import lock, transaction
 from jobs.common.read_ahead import read_ahead
 from jobs.common.report import Report
+from jobs.common.rows import Counts, kept, telling, widening
 from jobs.common.rules import NO_RULE, Rule
 from jobs.common.tables import Format, Table, read_table
 from jobs.common.target import as_there, canonical, columns_of, delete_slice, prepare, size_in_blocks
-from jobs.common.web import Backoff, Log, RemoteFile, open_url
-
-PROGRESS_SECONDS = 5.0
+from jobs.common.web import open_url
 
 
 @dataclass(frozen=True)
@@ -45,27 +42,13 @@ class Load:
         return self.table
 
 
-@dataclass
-class _Counts:
-    read: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-
-
 def run(load: Load, engine: Engine, log: Log, backoff: Backoff | None = None) -> Report:
     """Load the file, or do nothing when the slice holds it already.
 
     All in one transaction: on any error (LoadError, with file, row, column) table and ledger are as before.
     """
     ledger.ensure(engine, log)
-    inferred: pa.Schema | None = None
-    while True:
-        try:
-            return _attempt(load, engine, log, backoff, inferred)
-        except WiderSchemaNeeded as wider:
-            if wider.schema == inferred:
-                raise LoadError(f"{load.title}: {wider}, and no wider type helps. Declare the columns.") from None
-            log.info("%s: %s; starting again with a wider column.", load.title, wider)
-            inferred = wider.schema
+    return widening(load.title, lambda inferred: _attempt(load, engine, log, backoff, inferred), log)
 
 
 def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, inferred: pa.Schema | None) -> Report:
@@ -93,12 +76,12 @@ def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, infe
         if entry:
             delete_slice(connection, load.table, entry)
         slice_id = entry.slice_id if entry else ledger.new_slice_id(connection)
-        counts = _Counts()
-        rows = _kept(load, remote, table, target, counts, log)
-        parts = stack.enter_context(read_ahead(encoded(rows, target, slice_id)))
+        counts = Counts()
+        rows = kept(table.batches, remote.name, target, load.rule, counts, check_text)
+        parts = stack.enter_context(read_ahead(encoded(telling(rows, load.title, counts, log), target, slice_id)))
         before = max(0, size_in_blocks(connection, load.table) - 1)  # the last block may have room
         loaded = copy(connection, load.table, target, parts, remote.name)
-        if counts.read - sum(counts.dropped.values()) != loaded:
+        if counts.kept != loaded:
             raise LoadError(f"{load.title}: {counts.read:,} rows read but {loaded:,} arrived; nothing was changed.")
         report = Report(
             load.title, load.table, load.slice, "loaded", counts.read, counts.dropped, loaded,
@@ -113,25 +96,3 @@ def _settings(load: Load) -> str:
     """What decides the rows besides the source: a change of it loads the slice anew."""
     columns = {f.name: str(f.type) for f in load.schema} if load.schema else "inferred"
     return json.dumps({"format": load.file_format, "columns": columns, "drops": sorted(load.rule.drops)})
-
-
-def _kept(
-    load: Load, remote: RemoteFile, table: Table, target: pa.Schema, counts: _Counts, log: Log
-) -> Iterator[pa.RecordBatch]:
-    """The rows that the rule keeps, in the table's types."""
-    said = time.monotonic()
-    for batch in table.batches:
-        before = counts.read
-        counts.read += batch.num_rows
-        check_text(remote.name, batch, before)
-        if batch.schema != target:
-            batch = cast(remote.name, batch, target, before)
-        for reason, dropped in load.rule.drops.items():
-            mask = dropped(batch).fill_null(False)
-            counts.dropped[reason] = counts.dropped.get(reason, 0) + mask.true_count
-            if mask.true_count:
-                batch = batch.filter(pc.invert(mask))
-        yield batch
-        if time.monotonic() - said > PROGRESS_SECONDS:
-            said = time.monotonic()
-            log.info("%s: %s rows so far", load.title, f"{counts.read:,}")

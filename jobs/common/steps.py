@@ -10,9 +10,9 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed, State
 from prefect.tasks import exponential_backoff
 
+from jobs.common.backoff import Backoff, Log
 from jobs.common.errors import LoadError
 from jobs.common.report import Report, failures, summary
-from jobs.common.web import Backoff, Log
 
 
 class Job(Protocol):

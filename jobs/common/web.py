@@ -1,12 +1,8 @@
 """URL -> byte stream: resumes where it broke, retries with back-off, refuses what is not the file."""
 
-import logging
-import os
 import ssl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from typing import Any
@@ -14,12 +10,10 @@ from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 import httpx
 
+from jobs.common.backoff import RETRY_STATUS, Backoff, Broken, Log
 from jobs.common.errors import LoadError
 
-Log = logging.Logger | logging.LoggerAdapter[Any]
-
 TIMEOUT = httpx.Timeout(30, connect=10)
-RETRY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 ADVICE = {
     401: "it asks for a login.",
     403: "access is refused: is a key missing, or has the link expired?",
@@ -28,27 +22,8 @@ ADVICE = {
 }
 
 
-@dataclass(frozen=True)
-class Backoff:
-    """How often and how long to wait before giving up: `first` seconds, doubled each time, at most 60."""
-
-    attempts: int = 6
-    first: float = field(default_factory=lambda: float(os.environ.get("RETRY_DELAY_SECONDS") or 1))
-
-    def delay(self, failures: int) -> float:
-        return min(self.first * 2.0 ** (failures - 1), 60.0)
-
-
 class NoRanges(Exception):
     """The server serves whole files only."""
-
-
-class _Broken(Exception):
-    """An attempt that failed in a way that may pass."""
-
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait = wait
 
 
 def public_url(url: str) -> str:
@@ -103,9 +78,9 @@ class RemoteFile:
                         position += len(kept)
                         yield kept
                 if self.size is not None and position < self.size:
-                    raise _Broken("the connection was closed early")
+                    raise Broken("the connection was closed early")
                 return
-            except _Broken as broken:
+            except Broken as broken:
                 failures = 1 if position > progress else failures + 1
                 self._wait(broken, failures, position)
 
@@ -123,8 +98,8 @@ class RemoteFile:
                 for chunk in self._body(response):
                     data += chunk
                 if len(data) < length:
-                    raise _Broken("the connection was closed early")
-            except _Broken as broken:
+                    raise Broken("the connection was closed early")
+            except Broken as broken:
                 failures = 1 if len(data) > progress else failures + 1
                 self._wait(broken, failures, start + len(data))
         return bytes(data[:length])
@@ -140,7 +115,7 @@ class RemoteFile:
                 self.bytes_received += len(chunk)
                 yield chunk
         except httpx.TransportError as error:
-            raise _Broken(str(error) or type(error).__name__) from error
+            raise Broken(str(error) or type(error).__name__) from error
         finally:
             response.close()
 
@@ -157,7 +132,7 @@ class RemoteFile:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
             raise LoadError(f"{self.name} or where it redirects to is no usable address: {error}") from error
         except httpx.TransportError as error:
-            raise _Broken(str(error) or type(error).__name__) from error
+            raise Broken(str(error) or type(error).__name__) from error
         status = response.status_code
         if status in (200, 206):
             if span:
@@ -165,8 +140,7 @@ class RemoteFile:
             return response
         response.close()
         if status in RETRY_STATUS:
-            after = response.headers.get("retry-after", "")
-            raise _Broken(f"HTTP {status} {response.reason_phrase}", float(after) if after.isdigit() else 0.0)
+            raise Broken.by_status(status, response.reason_phrase, response.headers.get("retry-after"))
         if status == 416:
             raise LoadError(f"{self.name} changed while it was being read (now shorter). Run it again.")
         raise LoadError(
@@ -197,20 +171,12 @@ class RemoteFile:
             try:
                 response: httpx.Response = request()
                 return response
-            except _Broken as broken:
+            except Broken as broken:
                 failures += 1
                 self._wait(broken, failures, 0)
 
-    def _wait(self, broken: _Broken, failures: int, position: int) -> None:
-        where = f" at byte {position:,}" if position else ""
-        if failures >= self._backoff.attempts:
-            raise LoadError(
-                f"{self.name}: gave up{where} after {failures} attempts: {broken}. Is the site up? Run it again later.",
-                transient=True,
-            ) from broken
-        delay = max(self._backoff.delay(failures), min(broken.wait, 300.0))
-        self._log.warning("%s: %s%s; attempt %d in %.1f s", self.name, broken, where, failures + 1, delay)
-        time.sleep(delay)
+    def _wait(self, broken: Broken, failures: int, position: int) -> None:
+        self._backoff.wait(self.name, broken, failures, position, self._log)
 
 
 @cache

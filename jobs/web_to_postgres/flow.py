@@ -6,6 +6,7 @@ from prefect import flow
 from prefect.states import Failed
 
 from jobs.common import load
+from jobs.common.backoff import Log
 from jobs.common.errors import LoadError
 from jobs.common.report import Report
 from jobs.common.rules import NO_RULE
@@ -13,7 +14,7 @@ from jobs.common.schemas import declared_schema
 from jobs.common.steps import run_all, run_id, scheduled_start, step
 from jobs.common.tables import Format
 from jobs.common.warehouse import engine
-from jobs.common.web import Log, address, public_url
+from jobs.common.web import address, public_url
 from jobs.datasets import taxi
 
 

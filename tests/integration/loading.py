@@ -5,10 +5,10 @@ import os
 from typing import Any
 
 from jobs.common import load
+from jobs.common.backoff import Backoff
 from jobs.common.load import Load
 from jobs.common.report import Report
 from jobs.common.schemas import declared_schema
-from jobs.common.web import Backoff
 from tests.conftest import Database
 from tests.sources.server import Site
 

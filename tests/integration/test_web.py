@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from jobs.common import web
+from jobs.common.backoff import Backoff
 from jobs.common.errors import LoadError
-from jobs.common.web import Backoff, open_url
+from jobs.common.web import open_url
 from tests.sources.server import HTML, Fault, Site, serve
 
 DATA = bytes(range(256)) * 8192  # 2 MiB

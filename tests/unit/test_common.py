@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.common.backoff import Backoff
 from jobs.common.errors import LoadError
 from jobs.common.postgres import quote, quoted
 from jobs.common.read_ahead import read_ahead
 from jobs.common.report import Report, failures
 from jobs.common.schemas import ARROW_TYPES, check_names, declared_schema, postgres_type, storable, wider
 from jobs.common.tables import format_of
-from jobs.common.web import Backoff, public_url
+from jobs.common.web import public_url
 from jobs.datasets.taxi import DATASETS, dataset, months_of
 
 TODAY = datetime(2021, 3, 15, 12, tzinfo=UTC)
