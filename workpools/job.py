@@ -19,7 +19,7 @@ class JobDeployment:
 
     job: names the extra and the image. entrypoint: relative to the repository's root, which is the working directory of
     the image too. settings: names of settings that the container gets when they are set. trial: parameters of a small
-    run on the stand-ins of the websites, for the contract test.
+    run on the stand-ins of the websites, for the contract test. after: jobs whose trials must have been run before.
     """
 
     job: str
@@ -33,6 +33,7 @@ class JobDeployment:
     pool: str = "docker"
     settings: tuple[str, ...] = ()
     trial: Mapping[str, Any] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
 
     @property
     def flow(self) -> str:

@@ -6,13 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from prefect.client.schemas.schedules import CronSchedule
-from prefect.flows import load_flow_from_entrypoint
-from prefect.utilities.callables import parameter_schema
 from prefect_docker.worker import DockerWorkerJobConfiguration
 
 from scripts.deploy import deployments
-from scripts.settings import ROOT
 from workpools import docker
 from workpools.job import JobDeployment
 
@@ -59,21 +55,6 @@ def test_a_deployment_cannot_switch_the_hardening_off() -> None:
     resolved = asyncio.run(DockerWorkerJobConfiguration.from_template_and_values(template, values, client=object()))
     assert resolved.privileged is False
     assert resolved.container_create_kwargs == docker.HARDENING
-
-
-@pytest.mark.parametrize("job", deployments(), ids=named)
-def test_a_deployment_fits_its_flow(job: JobDeployment) -> None:
-    flow = load_flow_from_entrypoint(str(ROOT / job.entrypoint), use_placeholder_flow=False)
-    assert flow.name == job.job
-    assert set(job.parameters) <= set(parameter_schema(flow).properties)
-    flow.validate_parameters({**flow_defaults(flow), **job.parameters})
-    if job.schedule:
-        CronSchedule(cron=job.schedule.cron, timezone=job.schedule.timezone)
-
-
-def flow_defaults(flow: Any) -> dict[str, Any]:
-    """Defaults of a flow's parameters."""
-    return {name: value["default"] for name, value in parameter_schema(flow).properties.items() if "default" in value}
 
 
 def test_web_to_postgres_runs_on_the_first_of_the_month_in_new_york() -> None:

@@ -1,0 +1,163 @@
+"""What every folder of jobs/ keeps to. A new job is held to it by being there."""
+
+import json
+import runpy
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.flows import load_flow_from_entrypoint
+from prefect.utilities.schema_tools.validation import validate
+
+from scripts.settings import ROOT, read_env
+from tests.contract.conftest import Sinks
+from workpools.job import JobDeployment
+
+FILES = ("__init__.py", "__main__.py", "deployment.py", "flow.py")
+FOLDERS = sorted({path.parent.name for name in FILES[1:] for path in (ROOT / "jobs").glob(f"*/{name}")})
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+pytestmark = pytest.mark.parametrize("folder", FOLDERS)
+
+
+def deployments(folder: str) -> tuple[JobDeployment, ...]:
+    """The first is of the flow that `python -m` runs."""
+    made: tuple[JobDeployment, ...] = import_module(f"jobs.{folder}.deployment").DEPLOYMENTS
+    return made
+
+
+def job_name(folder: str) -> str:
+    return folder.replace("_", "-")
+
+
+def load(deployment: JobDeployment) -> Any:
+    return load_flow_from_entrypoint(str(ROOT / deployment.entrypoint), use_placeholder_flow=False)
+
+
+def run(folder: str, *words: str) -> int:
+    """`python -m jobs.FOLDER WORDS…` in this process; its exit code."""
+    with patch.object(sys, "argv", [folder, *words]), pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"jobs.{folder}", run_name="__main__")
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def options(parameters: dict[str, Any]) -> list[str]:
+    """Parameters as words of a command line."""
+    words = []
+    for name, value in parameters.items():
+        words += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
+    return words
+
+
+def test_the_folder_is_complete_and_named_as_its_job(folder: str) -> None:
+    assert [name for name in FILES if not (ROOT / "jobs" / folder / name).exists()] == []
+    assert deployments(folder)
+    for deployment in deployments(folder):
+        assert deployment.job == job_name(folder)
+        assert deployment.entrypoint.startswith(f"jobs/{folder}/flow.py:")
+        assert deployment.description
+
+
+def test_a_deployment_runs_the_flow_that_it_names(folder: str) -> None:
+    for deployment in deployments(folder):
+        assert load(deployment).name == deployment.flow
+    assert len({deployment.path for deployment in deployments(folder)}) == len(deployments(folder))
+
+
+def test_parameters_fit_the_flow_as_the_server_and_the_engine_check_them(folder: str) -> None:
+    for deployment in deployments(folder):
+        flow = load(deployment)
+        for given in (deployment.parameters, deployment.trial):
+            assert set(given) <= set(flow.parameters.properties)
+            validate(dict(given), flow.parameters.dict(), raise_on_error=True)
+            defaults = {name: field.get("default") for name, field in flow.parameters.properties.items()}
+            flow.validate_parameters(defaults | dict(given))
+
+
+def test_every_parameter_is_documented(folder: str) -> None:
+    for deployment in deployments(folder):
+        flow = load(deployment)
+        assert flow.description
+        assert [name for name, field in flow.parameters.properties.items() if not field.get("description")] == []
+
+
+def test_schedule_and_limits_can_be(folder: str) -> None:
+    for deployment in deployments(folder):
+        assert deployment.memory_mib >= 256
+        assert deployment.concurrency >= 1
+        if deployment.schedule:
+            ZoneInfo(deployment.schedule.timezone)
+            CronSchedule(cron=deployment.schedule.cron, timezone=deployment.schedule.timezone)
+
+
+def test_the_image_is_known(folder: str) -> None:
+    """The extra is its packages; the compose file builds and checks it before anything is deployed."""
+    name = job_name(folder)
+    assert name in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    check = COMPOSE[f"check-{name}"]
+    assert check["build"]["args"]["JOB"] == name
+    assert check["command"] == ["python", "-c", f"import jobs.{folder}.flow"]
+    assert f"check-{name}" in COMPOSE["deploy"]["depends_on"]
+
+
+def test_every_setting_reaches_the_container(folder: str) -> None:
+    """From .env.example, where all are listed, through the compose file's deploy service."""
+    settings = {name for deployment in deployments(folder) for name in deployment.settings}
+    assert settings <= set(read_env(ROOT / ".env.example"))
+    assert settings <= set(COMPOSE["deploy"]["environment"])
+
+
+def test_the_image_holds_all_that_the_job_imports(folder: str, tmp_path: Path) -> None:
+    """The image's code, run with the packages of its extra and no others."""
+    name = job_name(folder)
+    select = [sys.executable, "docker/select_code.py", "--job", name, ".", str(tmp_path)]
+    subprocess.run(select, cwd=ROOT, check=True)
+    export = "export --frozen --no-default-groups --no-emit-project --no-hashes --no-annotate --no-header --extra"
+    locked = subprocess.run(
+        [sys.executable, "-m", "uv", *export.split(), name], cwd=ROOT, capture_output=True, text=True
+    )
+    packages = [line.partition("==")[0] for line in locked.stdout.splitlines()]
+    assert "prefect" in packages, locked.stderr
+    probe = [sys.executable, "-I", str(Path(__file__).with_name("import_only.py"))]
+    entrypoints = [deployment.entrypoint for deployment in deployments(folder)]
+    wanted = json.dumps({"code": str(tmp_path), "packages": packages, "entrypoints": entrypoints})
+    done = subprocess.run([*probe, wanted], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_lists_the_parameters_of_its_first_deployment(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--help") == 0
+    said = capsys.readouterr().out
+    assert f"usage: python -m jobs.{folder}" in said
+    for name in load(deployments(folder)[0]).parameters.properties:
+        assert f"--{name.replace('_', '-')}" in said
+
+
+def test_wrong_usage_ends_with_2(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--no-such-option") == 2
+    assert "--no-such-option" in capsys.readouterr().err
+
+
+def test_a_rerun_leaves_identical_rows(folder: str, sinks: Sinks) -> None:
+    first = deployments(folder)[0]
+    for name in first.after:
+        before = name.replace("-", "_")
+        assert run(before, *options(dict(deployments(before)[0].trial))) == 0
+    untouched = sinks.contents()
+    trial = options(dict(first.trial))
+    assert run(folder, *trial) == 0
+    loaded = sinks.contents()
+    assert loaded != untouched
+    assert run(folder, *trial) == 0
+    assert sinks.contents() == loaded
+    if "force" in load(first).parameters.properties:
+        assert run(folder, *trial, "--force") == 0
+        assert sinks.contents() == loaded
