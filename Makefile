@@ -33,7 +33,7 @@ psql: setup ## look at what the demo loaded [SQL='SELECT …']
 	@.venv/bin/python -m scripts.demo --psql $(if $(SQL),--sql "$$SQL")
 
 ##@ Develop
-.PHONY: test check fmt
+.PHONY: test check fmt new-job
 test: setup check ## all checks and tests; those with containers where a Docker engine is there
 	@.venv/bin/python -m pytest
 
@@ -46,6 +46,9 @@ check: setup ## lint, format and types, as CI does
 fmt: setup ## put the code into shape
 	@.venv/bin/ruff check -q --fix
 	@.venv/bin/ruff format -q
+
+new-job: setup ## make a job that runs at once, to build on: NAME=late-buses
+	@.venv/bin/python -m scripts.new_job "$(NAME)"
 
 ##@ Measure
 .PHONY: bench
