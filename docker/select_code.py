@@ -8,6 +8,10 @@ from pathlib import Path
 
 PARTS: dict[str, tuple[str, ...]] = {
     "orchestration": ("jobs", "workpools", "scripts"),
+    "emulators": (
+        *("tests/__init__.py", "tests/emulators"),
+        *("scripts/__init__.py", "scripts/gcp_key.py", "scripts/settings.py"),
+    ),
     "sources": ("jobs/__init__.py", "jobs/common", "jobs/datasets", "tests/__init__.py", "tests/sources"),
 }
 # deployment.py says how a job is started: nothing that the job itself needs, so a new schedule is no new image.

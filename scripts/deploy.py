@@ -1,4 +1,4 @@
-"""Register what Prefect needs to know: the database block, the work pools, and a deployment for each job."""
+"""Register what Prefect needs to know: the blocks, the work pools, and a deployment for each job."""
 
 import argparse
 import asyncio
@@ -19,13 +19,12 @@ from prefect.deployments.deployments import Deployment  # noqa: E402
 from prefect.exceptions import ObjectNotFound  # noqa: E402
 from prefect.flows import load_flow_from_entrypoint  # noqa: E402
 from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: E402
-from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector, SyncDriver  # noqa: E402
 
-from scripts.settings import ROOT, UserError, need, settings  # noqa: E402
+from scripts import blocks  # noqa: E402
+from scripts.settings import ROOT, UserError, settings  # noqa: E402
 from workpools import docker  # noqa: E402
 from workpools.job import JobDeployment  # noqa: E402
 
-CONNECTOR = "postgres-connector"
 FLOWS = "/opt/prefect/flows"  # where every image keeps the code
 
 
@@ -33,20 +32,6 @@ def deployments() -> list[JobDeployment]:
     """The DEPLOYMENTS of every jobs/*/deployment.py."""
     modules = sorted(path.parent.name for path in (ROOT / "jobs").glob("*/deployment.py"))
     return [one for name in modules for one in importlib.import_module(f"jobs.{name}.deployment").DEPLOYMENTS]
-
-
-def connector(env: Mapping[str, str]) -> SqlAlchemyConnector:
-    """The block through which the jobs reach the warehouse. The server keeps its password encrypted."""
-    host, database, user, password = need(
-        dict(env), "WAREHOUSE_HOST", "WAREHOUSE_DB", "WAREHOUSE_USER", "WAREHOUSE_PASSWORD"
-    )
-    port = env.get("WAREHOUSE_PORT") or "5432"
-    if not port.isdigit():
-        raise UserError(f"WAREHOUSE_PORT={port} is not a port number")
-    components = ConnectionComponents(
-        driver=SyncDriver.POSTGRESQL_PSYCOPG2, host=host, port=port, database=database, username=user, password=password
-    )
-    return SqlAlchemyConnector(connection_info=components)
 
 
 async def put_pool(name: str, kind: str, template: Mapping[str, Any]) -> str:
@@ -92,12 +77,9 @@ async def build(job: JobDeployment, env: Mapping[str, str]) -> Deployment:
 
 async def deploy(env: Mapping[str, str]) -> None:
     """Register everything at PREFECT_API_URL; each step says what it did."""
-    block = connector(env)
     with temporary_settings({PREFECT_API_URL: env["PREFECT_API_URL"]}):
         await need_api(env["PREFECT_API_URL"])
-        await block.save(CONNECTOR, overwrite=True)
-        components = block.connection_info
-        print(f"block {CONNECTOR}: {components.username}@{components.host}:{components.port}/{components.database}")
+        print(*await blocks.register(env), sep="\n")
         done = await put_pool("docker", "docker", json.loads(docker.TEMPLATE.read_text()))
         print(f"work pool docker: {done}")
         for job in deployments():

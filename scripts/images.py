@@ -1,4 +1,4 @@
-"""Build the images: the base where no registry answers, one per job, the server's and the demo website's."""
+"""Build the images: the base where no registry answers, one per job, the server's and the stand-ins'."""
 
 import argparse
 import os
@@ -17,7 +17,11 @@ BOOTSTRAPPED = {
     "BASE_IMAGE": ("longshore/base:bookworm-python3.11", "docker/base"),
     "POSTGRES_IMAGE": ("longshore/postgres:bookworm-15", "docker/postgres"),
 }
-SERVED = {"orchestration": "server", "sources": "sources"}  # extra -> target of the Dockerfile; jobs have `job`
+SERVED = {
+    "orchestration": "server",
+    "sources": "sources",
+    "emulators": "emulators",
+}  # extra -> target of the Dockerfile; jobs have `job`
 
 
 def jobs() -> list[str]:
@@ -98,6 +102,7 @@ def build(name: str, env: Mapping[str, str]) -> str:
 def check_import(name: str, image: str) -> None:
     """Import what the container will run, as locked up as it will run."""
     modules = {"orchestration": "scripts.deploy, prefect_docker", "sources": "tests.sources.__main__"}
+    modules |= {"emulators": "tests.emulators.__main__, bqemulator.server, gcp_storage_emulator.server"}
     module = modules.get(name, f"jobs.{name.replace('-', '_')}.flow")
     locked = ["--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL"]
     docker(

@@ -26,6 +26,7 @@ def settings() -> dict[str, str]:
     found = {**known, **{name: value for name, value in os.environ.items() if name not in known or value}}
     found["TAG"] = found.get("TAG") or image_tag()
     found["DOCKER_GID"] = found.get("DOCKER_GID") or socket_group(found.get("DOCKER_SOCKET", ""))
+    found["GCP_KEY_UID"] = found.get("GCP_KEY_UID") or key_owner(found.get("GCP_KEY_FILE", ""))
     found["EXTRA_CA_FILE"] = found.get("EXTRA_CA_FILE") or os.environ.get("SSL_CERT_FILE", "")
     port = found.get("PREFECT_PORT", "4200")
     found["PREFECT_API_URL"] = found.get("PREFECT_API_URL") or f"http://127.0.0.1:{port}/api"
@@ -55,6 +56,12 @@ def socket_group(socket: str) -> str:
     """Number of the group that owns the Docker socket; root's where there is none."""
     path = Path(socket)
     return str(path.stat().st_gid) if socket and path.exists() else "0"
+
+
+def key_owner(key: str) -> str:
+    """Number of the user who owns the key file; where there is none, of the images' own user."""
+    path = Path(key)
+    return str(path.stat().st_uid) if key and path.exists() else "10001"
 
 
 def write_setting(name: str, value: str, path: Path = ROOT / ".env") -> None:

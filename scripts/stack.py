@@ -1,4 +1,4 @@
-"""The local stack: Postgres, Prefect and a worker, by docker compose."""
+"""The local stack, by docker compose: Postgres, Prefect, a worker, and what stands in for Google Cloud."""
 
 import argparse
 import json
@@ -7,9 +7,11 @@ import time
 from typing import Any
 
 from scripts.docker import compose, docker_says, need_engine
+from scripts.gcp_key import read_key
 from scripts.images import build_all
 from scripts.settings import UserError, make_env, settings
 
+PROFILES = {"emulators": ("gcs", "bigquery"), "demo": ("sources",)}
 STAND_IN = "http://sources:8000/nyc-tlc-data/releases/download"
 
 
@@ -17,7 +19,7 @@ def stack_settings(source: str) -> dict[str, str]:
     """Settings for compose; with the demo's source the jobs read from the stand-in website."""
     found = settings()
     if source == "demo":
-        found |= {"COMPOSE_PROFILES": "demo", "TAXI_URL": STAND_IN}
+        found |= {"COMPOSE_PROFILES": f"{found['COMPOSE_PROFILES']},demo".strip(","), "TAXI_URL": STAND_IN}
     elif source != "live":
         raise UserError(f"SOURCE={source}: there are demo (a stand-in website, made here) and live (the real one)")
     return found
@@ -30,12 +32,16 @@ def up(source: str, seconds: float = 300) -> None:
     if make_env():
         print("wrote .env with generated passwords")
     env = stack_settings(source)
+    read_key(env["GCP_KEY_FILE"])  # a wrong one is better known now
     build_all([], env)
     compose(env, "up", "--detach", "--no-build", "--remove-orphans")
     wait_healthy(env, seconds)
+    here = "http://127.0.0.1"
+    cloud = f"storage {here}:{env['GCS_PORT']}, BigQuery {here}:{env['BIGQUERY_PORT']} (emulators)"
     print(
-        f"\nPrefect   http://127.0.0.1:{env['PREFECT_PORT']}"
+        f"\nPrefect   {here}:{env['PREFECT_PORT']}"
         f"\nwarehouse docker exec -it {container(env, 'postgres')[:12]} psql -U postgres {env['WAREHOUSE_DB']}"
+        f"\ncloud     {cloud if 'gcs' in served(env) else 'Google Cloud'}"
         f'\nnext      make run JOB=web-to-postgres PARAMS=\'{{"year": 2021, "months": [1]}}\''
     )
 
@@ -49,11 +55,16 @@ def container(env: dict[str, str], service: str) -> str:
     return docker_says("ps", "--all", "--quiet", "--no-trunc", *filters).split("\n")[0]
 
 
+def served(env: dict[str, str]) -> list[str]:
+    """The services that come last and stay."""
+    profiles = env["COMPOSE_PROFILES"].split(",")
+    return ["prefect", "worker", *(service for profile in profiles for service in PROFILES.get(profile, ()))]
+
+
 def wait_healthy(env: dict[str, str], seconds: float) -> None:
     """Wait for the services that come last; compose 1.29 can't."""
-    waited = ["prefect", "worker", *(["sources"] if env.get("COMPOSE_PROFILES") == "demo" else [])]
     deadline = time.monotonic() + seconds
-    for service in waited:
+    for service in served(env):
         while True:
             found = container(env, service)
             state: dict[str, Any] = json.loads(docker_says("inspect", found))[0]["State"] if found else {}
@@ -65,32 +76,34 @@ def wait_healthy(env: dict[str, str], seconds: float) -> None:
             time.sleep(0.5)
 
 
+def everything() -> dict[str, str]:
+    """Settings with which compose sees every service; it insists on the passwords even to stop, and any value will do."""
+    env = stack_settings("demo") | {"COMPOSE_PROFILES": ",".join(PROFILES)}
+    return env | {name: env.get(name) or "none" for name in env if name.endswith("_PASSWORD")}
+
+
 def clean(yes: bool) -> None:
     """Take the stack down and delete its data, after asking."""
-    env = stack_settings("demo") | {"TAG": "any"}
+    env = everything() | {"TAG": "any"}
     project = env["COMPOSE_PROJECT_NAME"]
     print(
-        f"This deletes, for good: the containers and the network of project {project}, and its volume"
-        f"\n{project}_postgres with both databases (Prefect's records, the warehouse). .env and the images stay."
+        f"This deletes, for good: the containers and the network of project {project}, and its volumes"
+        f"\n{project}_postgres with both databases (Prefect's records, the warehouse) and {project}_cloud with what"
+        "\nis in the emulators of Google Cloud. .env and the images stay."
     )
     if not yes and input("Type yes to go on: ").strip() != "yes":
         raise UserError("nothing deleted")
-    compose(with_placeholders(env), "down", "--volumes", "--remove-orphans")
+    compose(env, "down", "--volumes", "--remove-orphans")
 
 
 def down() -> None:
-    """Stop and remove the containers; the data stay in the volume."""
-    compose(with_placeholders(stack_settings("demo")), "down", "--remove-orphans")
-
-
-def with_placeholders(env: dict[str, str]) -> dict[str, str]:
-    """Compose insists on the passwords even to stop; without .env any value will do."""
-    return env | {name: env.get(name) or "none" for name in env if name.endswith("_PASSWORD")}
+    """Stop and remove the containers; the data stay in the volumes."""
+    compose(everything(), "down", "--remove-orphans")
 
 
 def logs() -> None:
     """Follow what the services print."""
-    compose(with_placeholders(stack_settings("demo")), "logs", "--follow", "--tail", "100")
+    compose(everything(), "logs", "--follow", "--tail", "100")
 
 
 def main() -> None:

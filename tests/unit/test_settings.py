@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.deploy import connector
+from scripts.blocks import connector
 from scripts.settings import PASSWORDS, ROOT, UserError, make_env, need, read_env, settings, write_setting
 from scripts.stack import STAND_IN, stack_settings
 
@@ -45,9 +45,9 @@ def test_the_environment_wins_unless_it_is_empty(monkeypatch: pytest.MonkeyPatch
 
 def test_the_compose_file_and_the_example_agree() -> None:
     example = read_env(ROOT / ".env.example")
-    used = re.findall(r"\$\{(\w+)(?::-([^}]*))?[:?}]", (ROOT / "docker-compose.yml").read_text())
+    used = re.findall(r"\$\{(\w+)(?::?-([^}]*))?[:?}]", (ROOT / "docker-compose.yml").read_text())
     assert {name for name, _ in used} <= set(example)
-    computed = {"TAG", "DOCKER_GID", *PASSWORDS}
+    computed = {"TAG", "DOCKER_GID", "GCP_KEY_UID", "GCP_KEY_FILE", *PASSWORDS}
     assert {(name, default) for name, default in used if name not in computed and default != example[name]} == set()
 
 
