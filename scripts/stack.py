@@ -77,7 +77,7 @@ def wait_healthy(env: dict[str, str], seconds: float) -> None:
 
 
 def everything() -> dict[str, str]:
-    """Settings with which compose sees every service; it insists on the passwords even to stop, and any value will do."""
+    """Settings with which compose sees every service. It insists on passwords even to stop: any value will do."""
     env = stack_settings("demo") | {"COMPOSE_PROFILES": ",".join(PROFILES)}
     return env | {name: env.get(name) or "none" for name in env if name.endswith("_PASSWORD")}
 
