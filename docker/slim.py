@@ -23,6 +23,14 @@ EVERYWHERE: dict[str, str] = {
     "pyarrow/_flight*": "binding of the same",
     "pyarrow/libarrow_s3*": "Amazon S3: pyarrow.fs imports without it",
     "pyarrow/_s3fs*": "binding of the same",
+    "googleapiclient/discovery_cache/documents/[!r]*": "descriptions of Google's services but Cloud Run",
+    "googleapiclient/discovery_cache/documents/r[!u]*": "more of them",
+}
+# The emulators answer gRPC; what we call, Cloud Storage and BigQuery, is called over HTTP.
+CALLERS_ONLY: dict[str, str] = {
+    "grpc": "Google's clients do without, and start faster",
+    "grpc_status": "part of the same",
+    "google/cloud/secretmanager*": "needs gRPC; GcpSecret blocks, which no job uses",
 }
 # The server serves these; a job never does.
 JOBS_ONLY: dict[str, str] = {
@@ -37,7 +45,9 @@ STUBBED = ("kubernetes",)
 
 def entries(job: str) -> dict[str, str]:
     """Patterns and reasons for the image of `job`."""
-    return EVERYWHERE if job == "orchestration" else EVERYWHERE | JOBS_ONLY
+    if job == "emulators":
+        return EVERYWHERE
+    return EVERYWHERE | CALLERS_ONLY | ({} if job == "orchestration" else JOBS_ONLY)
 
 
 def files_below(path: Path) -> Iterator[Path]:
@@ -56,7 +66,7 @@ def main() -> None:
         for path in list(args.packages.glob(pattern)):
             size += sum(file.stat().st_size for file in files_below(path))
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if pattern in STUBBED:
+        if pattern in STUBBED and size:
             (args.packages / pattern).mkdir(exist_ok=True)
             (args.packages / pattern / "__init__.py").write_text(STUB)
         print(f"{size / 1e6:7.1f} MB  {pattern}: {reason}")
