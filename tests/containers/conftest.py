@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from scripts.docker import docker_says
-from scripts.settings import PASSWORDS, ROOT, settings
+from scripts.images import SERVED, jobs
+from scripts.settings import PASSWORDS, ROOT, read_env, settings
 
 PROJECT = "longshore-test"
 
@@ -38,7 +39,11 @@ def env() -> dict[str, str]:
     """Settings of a stack that shares nothing with a developer's."""
     mine = {name: secrets.token_hex(16) for name in PASSWORDS}
     mine |= {"COMPOSE_PROJECT_NAME": PROJECT, "NETWORK": PROJECT, "PREFECT_API_URL": ""}
-    mine |= {"PREFECT_PORT": free_port(), "POSTGRES_PORT": free_port(), "TAG": settings()["TAG"]}
+    mine |= {name: free_port() for name in ("PREFECT_PORT", "POSTGRES_PORT", "GCS_PORT", "BIGQUERY_PORT")}
+    example = read_env(ROOT / ".env.example")
+    emulators = ("COMPOSE_PROFILES", "STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GCS_BUCKET")
+    mine |= {name: example[name] for name in emulators}
+    mine |= {"GCP_KEY_FILE": "/dev/null", "GCP_KEY_UID": "10001", "GCP_PROJECT": "local", "TAG": settings()["TAG"]}
     return {**os.environ, **mine}
 
 
@@ -52,7 +57,7 @@ def images(env: dict[str, str]) -> dict[str, str]:
     """Full names of the built images by short name."""
     done = make(env, "images")
     assert done.returncode == 0, done.stdout + done.stderr
-    return {name: f"longshore/{name}:{env['TAG']}" for name in ("web-to-postgres", "orchestration", "sources")}
+    return {name: f"longshore/{name}:{env['TAG']}" for name in [*jobs(), *SERVED]}
 
 
 def inspect(thing: str) -> dict[str, Any]:

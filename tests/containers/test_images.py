@@ -3,20 +3,37 @@
 import json
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from scripts.docker import docker_says
+from scripts.images import jobs
 from scripts.settings import ROOT, settings
 from tests.containers.conftest import inside, inspect
 
+ARROW = ["pyarrow.csv", "pyarrow.json", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.compute", "pyarrow.fs"]
+GOOGLE = ["prefect_gcp", "google.cloud.storage", "google.cloud.bigquery", "google_crc32c"]
+USED = {  # besides what importing the flow imports
+    "web-to-postgres": [*ARROW, "pgpq", "psycopg2", "prefect_sqlalchemy"],
+    "web-to-gcs": [*ARROW, *GOOGLE],
+    "gcs-to-bigquery": GOOGLE,
+    "etl-parent": [*ARROW, *GOOGLE],
+}
+
+
+@pytest.fixture(scope="module", params=jobs())
+def name(request: pytest.FixtureRequest) -> str:
+    """Each job."""
+    return str(request.param)
+
 
 @pytest.fixture(scope="module")
-def job(images: dict[str, str]) -> str:
-    """Name of the web-to-postgres image."""
-    return images["web-to-postgres"]
+def job(images: dict[str, str], name: str) -> str:
+    """Full name of the job's image."""
+    return images[name]
 
 
 def test_is_at_most_600_mb(job: str) -> None:
@@ -41,14 +58,14 @@ def test_only_what_serves_has_a_healthcheck(images: dict[str, str]) -> None:
     assert checked == {"orchestration", "sources"}
 
 
-def test_holds_only_its_extra(job: str) -> None:
+def test_holds_only_its_extra(job: str, name: str) -> None:
     lock = {package["name"]: package for package in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
     export = ["uv", "export", "--frozen", "--no-default-groups", "--no-emit-project", "--no-hashes", "--no-annotate"]
     uv = shutil.which("uv") or str(ROOT / ".venv/bin/uv")
-    wanted = subprocess.run([uv, *export[1:], "--extra", "web-to-postgres"], cwd=ROOT, capture_output=True, text=True)
+    wanted = subprocess.run([uv, *export[1:], "--extra", name], cwd=ROOT, capture_output=True, text=True)
     allowed = {line.split("==")[0] for line in wanted.stdout.splitlines() if "==" in line}
     names = "import importlib.metadata as m; print(*(d.metadata['Name'].lower() for d in m.distributions()))"
-    found = {name.replace("_", "-").replace(".", "-") for name in inside(job, "python", "-c", names).split()}
+    found = {one.replace("_", "-").replace(".", "-") for one in inside(job, "python", "-c", names).split()}
     assert allowed
     assert found
     assert found <= allowed
@@ -57,12 +74,14 @@ def test_holds_only_its_extra(job: str) -> None:
     assert inside(job, "sh", "-c", "command -v uv pip || true") == ""
 
 
-def test_holds_only_its_code(job: str) -> None:
-    files = inside(job, "find", ".", "-name", "*.py").split()
-    allowed = ("./jobs/__init__.py", "./jobs/common/", "./jobs/datasets/", "./jobs/web_to_postgres/")
-    assert "./jobs/web_to_postgres/flow.py" in files
-    assert [file for file in files if not file.startswith(allowed)] == []
-    assert "./jobs/web_to_postgres/deployment.py" not in files
+def test_holds_only_its_code(job: str, name: str, tmp_path: Path) -> None:
+    select = [sys.executable, "docker/select_code.py", "--job", name, ".", str(tmp_path)]
+    subprocess.run(select, cwd=ROOT, check=True)
+    chosen = {f"./{path.relative_to(tmp_path)}" for path in tmp_path.rglob("*.py")}
+    folder = f"./jobs/{name.replace('-', '_')}"
+    assert f"{folder}/flow.py" in chosen
+    assert f"{folder}/deployment.py" not in chosen
+    assert set(inside(job, "find", ".", "-name", "*.py").split()) == chosen
 
 
 def test_is_byte_compiled(job: str) -> None:
@@ -71,10 +90,11 @@ def test_is_byte_compiled(job: str) -> None:
     assert compiled >= sources
 
 
-def test_everything_the_job_uses_imports_after_slimming(job: str) -> None:
-    modules = "pyarrow.csv, pyarrow.json, pyarrow.parquet, pyarrow.dataset, pyarrow.compute, pyarrow.fs, pgpq, psycopg2"
-    inside(job, "python", "-c", f"import jobs.web_to_postgres.flow, prefect.engine, prefect_sqlalchemy, {modules}")
-    assert "--months" in inside(job, "python", "-m", "jobs.web_to_postgres", "--help")
+def test_everything_the_job_uses_imports_after_slimming(job: str, name: str) -> None:
+    folder = name.replace("-", "_")
+    modules = ", ".join(["prefect.engine", f"jobs.{folder}.flow", *USED.get(name, ARROW)])
+    inside(job, "python", "-c", f"import {modules}")
+    assert f"python -m jobs.{folder}" in inside(job, "python", "-m", f"jobs.{folder}", "--help")
 
 
 def test_keeps_no_secret_and_no_extra_ca(images: dict[str, str], env: dict[str, str]) -> None:
@@ -86,9 +106,19 @@ def test_keeps_no_secret_and_no_extra_ca(images: dict[str, str], env: dict[str, 
         assert inside(image, "sh", "-c", find) == ""
 
 
-def test_a_code_change_is_one_small_layer(job: str, tmp_path: Path) -> None:
+def test_a_code_change_is_one_small_layer(images: dict[str, str], tmp_path: Path) -> None:
+    job = images["web-to-postgres"]
     tree = tmp_path / "tree"
-    for part in ("docker", "jobs", "workpools", "scripts", "tests/__init__.py", "tests/sources", ".dockerignore"):
+    for part in (
+        "docker",
+        "jobs",
+        "workpools",
+        "scripts",
+        "tests/__init__.py",
+        "tests/sources",
+        "tests/emulators",
+        ".dockerignore",
+    ):
         origin, copy = ROOT / part, tree / part
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(origin, copy) if origin.is_dir() else shutil.copy(origin, copy)

@@ -2,49 +2,18 @@
 
 import json
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable
 
 from scripts.docker import docker_says
-from scripts.settings import PASSWORDS, ROOT
+from scripts.settings import ROOT
 from scripts.stack import container
 from tests.containers.conftest import PROJECT, inspect, make
+from tests.containers.runs import check_locked_up, job_containers, run, run_in_background, sql, wait_for
 
+PORTS = ("PREFECT_PORT", "POSTGRES_PORT", "GCS_PORT", "BIGQUERY_PORT")
 FEBRUARY = '{"year": 2021, "months": [2]}'
 LOADED = "SELECT count(*) FROM yellow_taxi_trips"
 LEDGER = "SELECT count(*), coalesce(sum(rows_loaded), 0) FROM load_ledger"
-
-
-def sql(env: dict[str, str], query: str) -> str:
-    """Answer of the warehouse; 0 for a table that is not there."""
-    psql = ["exec", container(env, "postgres"), "psql", "-AtXq", "-U", "postgres", "-d", "warehouse", "-c", query]
-    return docker_says(*psql) or "0"
-
-
-def run(env: dict[str, str], params: str, job: str = "web-to-postgres") -> subprocess.CompletedProcess[str]:
-    """`make run`."""
-    return make(env, "run", f"JOB={job}", f"PARAMS={params}")
-
-
-def job_containers() -> list[str]:
-    """Ids of the job containers on our network, running or not."""
-    label = "io.prefect.deployment-name"
-    return docker_says("ps", "-aq", "--filter", f"label={label}", "--filter", f"network={PROJECT}").split()
-
-
-def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until something is true."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)
-
-
-def run_in_background(env: dict[str, str], params: str) -> subprocess.Popen[str]:
-    """What `make run` runs, so that the exit code is its own."""
-    command = [".venv/bin/python", "-m", "scripts.run", "web-to-postgres", "--params", params]
-    return subprocess.Popen(command, cwd=ROOT, env={**env, "PYTHONPATH": "."}, stdout=subprocess.PIPE, text=True)
 
 
 def start(env: dict[str, str], params: str) -> subprocess.Popen[str]:
@@ -65,7 +34,7 @@ def test_every_port_is_bound_to_this_machine_only(stack: dict[str, str]) -> None
     ids = docker_says("ps", "-aq", "--filter", f"label=com.docker.compose.project={PROJECT}").split()
     bound = [port for one in ids for ports in inspect(one)["HostConfig"]["PortBindings"].values() for port in ports]
     assert {port["HostIp"] for port in bound} == {"127.0.0.1"}
-    assert {port["HostPort"] for port in bound} == {stack["PREFECT_PORT"], stack["POSTGRES_PORT"]}
+    assert {port["HostPort"] for port in bound} == {value for name, value in stack.items() if name in PORTS}
 
 
 def test_a_role_can_enter_its_own_database_only(stack: dict[str, str]) -> None:
@@ -101,17 +70,6 @@ def test_kill_9_of_the_container_changes_nothing_and_the_rerun_is_right(stack: d
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(sql(stack, LOADED)) > int(before[0])
     assert sql(stack, LEDGER).split("|")[0] == "2"
-
-
-def check_locked_up(job: dict[str, object], env: dict[str, str]) -> None:
-    """The hardening arrived at the container, and no password did."""
-    host = job["HostConfig"]
-    assert isinstance(host, dict)
-    assert host["ReadonlyRootfs"] is True
-    assert host["CapDrop"] == ["ALL"]
-    assert host["SecurityOpt"] == ["no-new-privileges:true"]
-    assert host["Memory"] == host["MemorySwap"] == 1024**3
-    assert not [name for name in PASSWORDS if env[name] in json.dumps(job)]
 
 
 def test_cancel_stops_the_container(stack: dict[str, str]) -> None:
@@ -169,10 +127,3 @@ def test_the_exit_code_tells(stack: dict[str, str]) -> None:
         wrong = subprocess.run(command, cwd=ROOT, env={**stack, "PYTHONPATH": "."}, capture_output=True, text=True)
         assert wrong.returncode == 2, wrong.stdout
         assert message in wrong.stderr
-
-
-def test_no_password_is_in_a_log(stack: dict[str, str]) -> None:
-    ids = docker_says("ps", "-aq", "--filter", f"label=com.docker.compose.project={PROJECT}").split()
-    logs = "".join(subprocess.run(["docker", "logs", one], capture_output=True, text=True).stdout for one in ids)
-    assert logs
-    assert not [name for name in PASSWORDS if stack[name] in logs]

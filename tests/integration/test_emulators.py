@@ -7,15 +7,16 @@ import sys
 from pathlib import Path
 
 import psutil
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 
 from scripts.settings import ROOT
+from tests.emulators.clients import clients
 from tests.emulators.start import google_cloud
 
 FOREVER = """
 import sys, time
 from pathlib import Path
+from tests.emulators.clients import clients
 from tests.emulators.start import google_cloud
 with google_cloud(Path(sys.argv[1])):
     print("ready", flush=True)
@@ -23,17 +24,15 @@ with google_cloud(Path(sys.argv[1])):
 """
 
 
-def clients(env: dict[str, str]) -> tuple[storage.Bucket, bigquery.Client]:
+def opened(env: dict[str, str]) -> tuple[storage.Bucket, bigquery.Client]:
     """The bucket and BigQuery, at the emulators of this environment."""
-    project, nobody = env["GCP_PROJECT"], AnonymousCredentials()
-    store = storage.Client(project, nobody, client_options={"api_endpoint": env["STORAGE_EMULATOR_HOST"]})
-    warehouse = bigquery.Client(project, nobody, client_options={"api_endpoint": env["BIGQUERY_EMULATOR_HOST"]})
+    store, warehouse = clients(env["STORAGE_EMULATOR_HOST"], env["BIGQUERY_EMULATOR_HOST"], env["GCP_PROJECT"])
     return store.bucket(env["GCS_BUCKET"]), warehouse
 
 
 def test_data_outlive_a_kill_and_no_process_does(tmp_path: Path) -> None:
     with google_cloud(tmp_path) as env:
-        bucket, warehouse = clients(env)
+        bucket, warehouse = opened(env)
         bucket.blob("a/b").upload_from_string("kept")
         warehouse.create_dataset("kept")
         warehouse.query("CREATE TABLE kept.one AS SELECT 1 AS n").result()
@@ -48,6 +47,6 @@ def test_data_outlive_a_kill_and_no_process_does(tmp_path: Path) -> None:
     assert len(gone) == 3
     assert alive == []
     with google_cloud(tmp_path) as env:
-        bucket, warehouse = clients(env)
+        bucket, warehouse = opened(env)
         assert bucket.blob("a/b").download_as_bytes() == b"kept"
         assert [row.n for row in warehouse.query("SELECT n FROM kept.one").result()] == [1]

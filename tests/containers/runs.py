@@ -1,0 +1,65 @@
+"""Runs of jobs through the stack's worker, and a look at what came of them."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+from google.cloud import bigquery, storage
+
+from scripts.docker import docker_says
+from scripts.settings import PASSWORDS, ROOT
+from scripts.stack import container
+from tests.containers.conftest import PROJECT, make
+from tests.emulators.clients import clients
+
+
+def run(env: dict[str, str], params: str, job: str = "web-to-postgres") -> subprocess.CompletedProcess[str]:
+    """`make run`."""
+    return make(env, "run", f"JOB={job}", f"PARAMS={params}")
+
+
+def run_in_background(env: dict[str, str], params: str, job: str = "web-to-postgres") -> subprocess.Popen[str]:
+    """What `make run` runs, so that the exit code is its own."""
+    command = [".venv/bin/python", "-m", "scripts.run", job, "--params", params]
+    return subprocess.Popen(command, cwd=ROOT, env={**env, "PYTHONPATH": "."}, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
+def job_containers() -> list[str]:
+    """Ids of the job containers on our network, running or not."""
+    label = "io.prefect.deployment-name"
+    return docker_says("ps", "-aq", "--filter", f"label={label}", "--filter", f"network={PROJECT}").split()
+
+
+def check_locked_up(job: dict[str, Any], env: dict[str, str]) -> None:
+    """The hardening arrived at the container, and no secret did."""
+    host = job["HostConfig"]
+    assert host["ReadonlyRootfs"] is True
+    assert host["CapDrop"] == ["ALL"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert host["Memory"] == host["MemorySwap"] == 1024**3
+    seen = json.dumps(job)
+    assert not [name for name in PASSWORDS if env[name] in seen]
+    assert "PRIVATE KEY" not in seen
+
+
+def sql(env: dict[str, str], query: str) -> str:
+    """Answer of the warehouse; 0 for a table that is not there."""
+    psql = ["exec", container(env, "postgres"), "psql", "-AtXq", "-U", "postgres", "-d", "warehouse", "-c", query]
+    return docker_says(*psql) or "0"
+
+
+def cloud(env: dict[str, str]) -> tuple[storage.Bucket, bigquery.Client]:
+    """The bucket and BigQuery, through the ports on this machine."""
+    here = "http://127.0.0.1"
+    store, warehouse = clients(f"{here}:{env['GCS_PORT']}", f"{here}:{env['BIGQUERY_PORT']}", env["GCP_PROJECT"])
+    return store.bucket(env["GCS_BUCKET"]), warehouse
