@@ -6,13 +6,13 @@ Without a key file the credentials are those of the machine (Application Default
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
-from google.api_core.exceptions import Forbidden, GoogleAPICallError, NotFound, RetryError, Unauthorized
+from google.api_core.exceptions import Forbidden, GoogleAPICallError, NotFound, PreconditionFailed, Unauthorized
 from google.api_core.retry import Retry
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.cloud import bigquery
-from google.cloud.storage.retry import DEFAULT_RETRY
 from prefect_gcp import GcpCredentials, GcsBucket
 from requests.exceptions import RequestException
 
@@ -59,9 +59,15 @@ def _made(block: str, setting: str, make: Callable[[], Any]) -> Any:
 
 
 def patience(backoff: Backoff) -> Retry:
-    """The same patience for a call of Google's storage client."""
-    longest = sum(backoff.delay(failures) for failures in range(1, backoff.attempts))
-    return DEFAULT_RETRY.with_delay(initial=backoff.first, maximum=60).with_timeout(longest)
+    """The same patience for one call of a Google client; it knows no number of attempts, so this counts them."""
+    failures = count(1)
+    return Retry(lambda error: may_pass(error) and next(failures) < backoff.attempts, backoff.first, 60, timeout=None)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same call may succeed a little later."""
+    status = getattr(error, "code", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return status in RETRY_STATUS if status else isinstance(error, RequestException | ConnectionError)
 
 
 @contextmanager
@@ -69,11 +75,6 @@ def explained(name: str) -> Iterator[None]:
     """Raise LoadError, with what to do, for what Google's clients raise about the bucket or object called `name`."""
     try:
         yield
-    except RetryError as error:
-        cause = error.cause or error
-        raise LoadError(
-            f"{name}: gave up: {_said(cause)}. Is the service up? Run it again later.", transient=True
-        ) from error
     except NotFound as error:
         bucket = name.split("/")[2]
         raise LoadError(
@@ -84,18 +85,14 @@ def explained(name: str) -> Iterator[None]:
         raise LoadError(
             f"{name}: access is refused: {_said(error)}. The account needs the role Storage Object User on the bucket."
         ) from error
-    except GoogleAPICallError as error:
-        raise LoadError(f"{name}: {_said(error)}.", transient=error.code in {412, *RETRY_STATUS}) from error
+    except PreconditionFailed as error:
+        raise LoadError(f"{name}: another run changed the object meanwhile. Run it again.", transient=True) from error
+    except (GoogleAPICallError, RequestException, ConnectionError) as error:
+        advice = " Is the service up? Run it again later." if may_pass(error) else ""
+        raise LoadError(f"{name}: {_said(error)}.{advice}", transient=may_pass(error)) from error
     except GoogleAuthError as error:
-        raise LoadError(
-            f"{name}: the Google Cloud credentials do not work: {error}", transient=error.retryable
-        ) from error
-    except (RequestException, ConnectionError) as error:
-        raise _unanswered(name, error) from error
-
-
-def _unanswered(name: str, error: BaseException) -> LoadError:
-    return LoadError(f"{name}: gave up: {_said(error)}. Is the service up? Run it again later.", transient=True)
+        advice = f"{name}: the Google Cloud credentials do not work: {error}"
+        raise LoadError(advice, transient=error.retryable) from error
 
 
 def _said(error: BaseException) -> str:
