@@ -38,6 +38,11 @@ class Dataset:
     def schema(self) -> pa.Schema:
         return declared_schema(self.columns)
 
+    @property
+    def pickup(self) -> str:
+        """The column with the time at which a trip began."""
+        return next(column for column in self.columns if column.endswith("pickup_datetime"))
+
     def url(self, month: date) -> str:
         return f"{base_url()}/{self.name}/{self.file(month)}"
 

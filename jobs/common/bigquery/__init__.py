@@ -1,0 +1,1 @@
+"""Parquet objects in a bucket -> one slice of a BigQuery table, exactly once."""

@@ -1,0 +1,118 @@
+"""Calls of BigQuery that end: each request has a time-out, retries a limit, and an error says what to do."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from google.api_core.exceptions import Conflict, Forbidden, GoogleAPICallError, NotFound, Unauthorized
+from google.cloud import bigquery
+
+from jobs.common import cloud
+from jobs.common.backoff import Backoff, Log
+from jobs.common.errors import LoadError
+
+Job: TypeAlias = bigquery.LoadJob | bigquery.QueryJob
+
+TIMEOUT = 60.0  # seconds for one request
+JOB_SECONDS = 6 * 3600.0  # BigQuery ends a job after that itself
+LONGEST_PAUSE = 3.0  # seconds between two looks at a job
+# https://cloud.google.com/bigquery/docs/error-messages
+PASSING = {
+    *("backendError", "internalError", "badGateway", "rateLimitExceeded", "quotaExceeded", "tableUnavailable"),
+    *("jobBackendError", "jobInternalError", "jobRateLimitExceeded"),
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """BigQuery as one load sees it. location: where its jobs run, that of the dataset."""
+
+    client: bigquery.Client
+    backoff: Backoff
+    log: Log
+    location: str | None = None
+
+    @property
+    def calls(self) -> dict[str, Any]:
+        """How long a call tries, as keywords of the client's methods."""
+        return {"retry": cloud.patience(self.backoff), "timeout": TIMEOUT}
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """The result of a small query."""
+        found = self.client.query_and_wait(
+            sql,
+            location=self.location,
+            api_timeout=TIMEOUT,
+            wait_timeout=10 * TIMEOUT,
+            retry=self.calls["retry"],
+            job_retry=None,
+        )
+        return [dict(row.items()) for row in found]
+
+    def script(self, sql: str, job_id: str) -> tuple[Job, bool]:
+        """Run statements as the job of this id; see `ended`."""
+        return self.ended(
+            job_id,
+            lambda: self.client.query(sql, job_id=job_id, location=self.location, job_retry=None, **self.calls),
+        )
+
+    def ended(self, job_id: str, begin: Callable[[], Job]) -> tuple[Job, bool]:
+        """The job once it has ended, well or not, and whether it is begin()'s.
+
+        It is not when a job of this id was there before: begun by a request whose answer was lost, or by a process that
+        died. The service runs an id once.
+        """
+        try:
+            job, ours = begin(), True
+        except Conflict:
+            job, ours = self.client.get_job(job_id, location=self.location, **self.calls), False
+            self.log.info("The job %s was begun before; waiting for it.", job_id)
+        pause, end = 0.2, time.monotonic() + JOB_SECONDS
+        while job.state != "DONE":
+            if time.monotonic() > end:
+                raise LoadError(f"The BigQuery job {job_id} does not end. Cancel it: bq cancel {job_id}.")
+            time.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+            job.reload(**self.calls)
+        return job, ours
+
+
+def failure(name: str, job: Job) -> LoadError:
+    """Why a job failed. name: what it was for."""
+    result = job.error_result
+    return LoadError(f"{name}: {_one_line(result.get('message'))}.", transient=result.get("reason") in PASSING)
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Raise LoadError, with what to do, for what BigQuery's client raises about the table or dataset called `name`."""
+    with cloud.explained(name):
+        try:
+            yield
+        except (Forbidden, Unauthorized) as error:
+            if reason(error) in PASSING:
+                raise LoadError(f"{name}: {_one_line(error.message)}.", transient=True) from error
+            raise LoadError(
+                f"{name}: access is refused: {_one_line(error.message)}. The account needs the roles BigQuery Data"
+                " Editor on the dataset and BigQuery Job User on the project."
+            ) from error
+        except NotFound as error:
+            raise LoadError(
+                f"{name}: {_one_line(error.message)}. Was it deleted meanwhile? Run it again.", transient=True
+            ) from error
+        except GoogleAPICallError as error:
+            if reason(error) in PASSING:
+                raise LoadError(f"{name}: {_one_line(error.message)}.", transient=True) from error
+            raise
+
+
+def reason(error: GoogleAPICallError) -> str:
+    """The service's word for what is wrong, "" where it says none."""
+    said = error.errors[0] if error.errors else {}
+    return str(said.get("reason", "")) if isinstance(said, dict) else ""
+
+
+def _one_line(said: str | None) -> str:
+    return " ".join((said or "no reason given").split()).rstrip(".")

@@ -1,0 +1,73 @@
+"""Objects -> a table of one load's own, by a load job; the table is gone in the end."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+from google.api_core.exceptions import Conflict
+from google.cloud.bigquery import DatasetReference, LoadJobConfig, Table, TableReference, WriteDisposition
+
+from jobs.common.bigquery.service import Service, explained, failure
+from jobs.common.bigquery.tables import fields
+from jobs.common.errors import LoadError
+
+LIFE = timedelta(days=1)  # of a staging table whose process was killed
+
+
+@contextmanager
+def staged(
+    service: Service, dataset: DatasetReference, name: str, key: str, uris: Sequence[str], columns: dict[str, str]
+) -> Iterator[TableReference]:
+    """A table with the rows of the objects. name: of the load; columns: name -> type, in the objects' order, because
+    the service takes a Parquet column by its name, and the emulator by its place.
+
+    key: the same for the same load in the same run, so that a process that takes the place of a dead one goes on with
+    the job that this one began.
+    """
+    for attempt in count(1):
+        table = dataset.table(f"load_staging_{key}_{attempt}")
+        try:
+            if _load(service, table, name, uris, columns):
+                yield table
+                return
+        finally:
+            _drop(service, table)
+
+
+def _load(service: Service, table: TableReference, name: str, uris: Sequence[str], columns: dict[str, str]) -> bool:
+    """Load the objects into the table; False when a job of its id is of no use any more."""
+    config = LoadJobConfig(
+        source_format="PARQUET", schema=fields(columns), write_disposition=WriteDisposition.WRITE_TRUNCATE
+    )
+    job_id = f"longshore-{table.table_id}"
+    with explained(name):
+        made = _make(service, table, columns)
+        job, ours = service.ended(
+            job_id,
+            lambda: service.client.load_table_from_uri(
+                uris, table, job_id=job_id, location=service.location, job_config=config, **service.calls
+            ),
+        )
+    if ours and job.error_result:
+        raise failure(name, job)
+    return ours or not (job.error_result or made)  # made: what that job loaded was deleted
+
+
+def _make(service: Service, table: TableReference, columns: dict[str, str]) -> bool:
+    """Make the table; False when it was there."""
+    staging = Table(table, fields(columns))
+    staging.expires = datetime.now(UTC) + LIFE
+    try:
+        service.client.create_table(staging, **service.calls)
+    except Conflict:
+        return False
+    return True
+
+
+def _drop(service: Service, table: TableReference) -> None:
+    try:
+        with explained(str(table)):
+            service.client.delete_table(table, not_found_ok=True, **service.calls)
+    except LoadError as error:
+        service.log.warning("The table is left for a day: %s", error)
