@@ -103,7 +103,10 @@ def _verify(blob: storage.Blob, upload: Upload, rows: int, backoff: Backoff) -> 
             blob.delete(if_generation_match=generation, retry=patience(backoff))
             raise LoadError(f"{upload.name}: sent {sent} (crc32c, bytes), arrived {there}; removed.", transient=True)
         with blob.open("rb", chunk_size=FOOTER_BYTES, if_generation_match=generation, retry=patience(backoff)) as file:
-            arrived = pq.read_metadata(file).num_rows
+            try:
+                arrived = pq.read_metadata(file).num_rows
+            except pa.ArrowInvalid as error:
+                raise LoadError(f"{upload.name} cannot be read back: {error}. Run it again.", transient=True) from error
         if arrived != rows:
             raise LoadError(f"{upload.name}: {rows:,} rows read, but {arrived:,} are in the object.")
         blob.metadata = {**blob.metadata, "rows": str(rows)}

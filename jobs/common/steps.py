@@ -72,6 +72,11 @@ def run_all(key: str, one: Task[..., Any], jobs: Iterable[Job], *given: Any) -> 
     create_table_artifact(  # type: ignore[unused-coroutine]  # runs at once in a synchronous flow
         key=key, table=[report.row() for report in reports], description="What each load did."
     )
+    return ended(reports)
+
+
+def ended(reports: list[Report]) -> State[Any]:
+    """A flow's final state, its data the reports: failed when one of them is."""
     said = failures(reports)
     return Failed(message=said, data=reports) if said else Completed(message=summary(reports), data=reports)
 

@@ -15,6 +15,7 @@ from google.cloud import storage
 from jobs.common.backoff import RETRY_STATUS, Backoff, Broken, Log
 from jobs.common.cloud import explained, patience
 from jobs.common.errors import LoadError
+from jobs.common.web import tls
 
 CHUNK_BYTES = 8 << 20  # must be a multiple of 256 KiB; smaller ones cost a round trip each
 PIECE_BYTES = 256 << 10  # copies of whole chunks made the process grow by 100 MiB
@@ -54,8 +55,7 @@ class Upload:
 
     def finish(self) -> None:
         """Send the rest: now the object is there. The service refuses it when the checksum differs."""
-        while not self.resource:
-            self._send(len(self._held), self.size)
+        self._send(len(self._held), self.size)
 
     def cancel(self) -> None:
         """Forget the upload; the service would after a week."""
@@ -67,25 +67,27 @@ class Upload:
     def _send(self, length: int, total: int | None) -> None:
         """Send held bytes until the service has them; total: the object's size, with the last of them."""
         end = self._sent + length
-        failures = 0
-        while self._sent < end or (total is not None and not self.resource):
+        failures, unsure = 0, False
+        while not (self.resource if total else self._sent == end):
+            before = self._sent
             try:
-                if failures:  # what did it keep of the broken attempt?
+                if unsure:  # what did it keep of the broken attempt?
                     self._confirm(self._request({"Content-Range": f"bytes */{total or '*'}"}), total)
-                before = self._sent
-                if self._sent < end or (total is not None and not self.resource):
-                    self._confirm(self._put(end - self._sent, total), total)
-                    if length and self._sent == before:
+                    unsure = False
+                else:
+                    self._confirm(self._put(end - before, total), total)
+                    if self._sent == before and not self.resource:
                         raise Broken("the service took none of the bytes")
-                failures = 0
             except Broken as broken:
-                failures += 1
+                failures, unsure = failures + 1, True
                 self._backoff.wait(self.name, broken, failures, self._sent, self._log)
+            if self._sent > before:
+                failures = 0
 
     def _put(self, length: int, total: int | None) -> httpx.Response:
         span = f"{self._sent}-{self._sent + length - 1}" if length else "*"
-        headers = {"Content-Range": f"bytes {span}/{'*' if total is None else total}"}
-        if total is not None:
+        headers = {"Content-Range": f"bytes {span}/{total or '*'}"}
+        if total:
             headers["X-Goog-Hash"] = f"crc32c={self.crc32c}"
         return self._request(headers, length)
 
@@ -142,7 +144,7 @@ def uploading(
         session = blob.create_resumable_upload_session(
             content_type=content_type, if_generation_match=generation, checksum=None, retry=patience(backoff)
         )
-    with httpx.Client(timeout=TIMEOUT) as client:
+    with httpx.Client(timeout=TIMEOUT, verify=tls()) as client:
         upload = Upload(name, session, client, backoff, log)
         try:
             yield upload

@@ -180,7 +180,8 @@ class RemoteFile:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
+    """The certificates that this machine trusts; SSL_CERT_FILE names others."""
     return ssl.create_default_context()  # reading the authorities takes longer than a small file
 
 
@@ -189,7 +190,7 @@ def open_url(url: str, log: Log, backoff: Backoff | None = None) -> Iterator[Rem
     """The file at an http(s) URL, its headers read. Raises LoadError when it is not to be had."""
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise LoadError(f"{public_url(url)!r} is not an http or https address.")
-    with httpx.Client(timeout=TIMEOUT, follow_redirects=True, verify=_tls()) as client:
+    with httpx.Client(timeout=TIMEOUT, follow_redirects=True, verify=tls()) as client:
         remote = RemoteFile(url, client, backoff or Backoff(), log)
         try:
             yield remote
