@@ -1,13 +1,10 @@
 """One file on the web becomes one Parquet object in a bucket: whole, or not at all."""
 
-import io
 import json
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 import pyarrow as pa
 from google.cloud import storage
@@ -16,6 +13,7 @@ from pyarrow import parquet as pq
 from jobs.common.backoff import Backoff, Log
 from jobs.common.cloud import explained, patience
 from jobs.common.errors import LoadError
+from jobs.common.parquet_parts import parquet_parts
 from jobs.common.read_ahead import read_ahead
 from jobs.common.report import Report
 from jobs.common.rows import Counts, kept, telling, widening
@@ -24,7 +22,6 @@ from jobs.common.tables import Format, read_table
 from jobs.common.upload import Upload, uploading
 from jobs.common.web import open_url
 
-ROW_GROUP_ROWS = 131_072
 FOOTER_BYTES = 64 << 10
 
 
@@ -111,46 +108,3 @@ def _verify(blob: storage.Blob, upload: Upload, rows: int, backoff: Backoff) -> 
             raise LoadError(f"{upload.name}: {rows:,} rows read, but {arrived:,} are in the object.")
         blob.metadata = {**blob.metadata, "rows": str(rows)}
         blob.patch(if_generation_match=generation, retry=patience(backoff))
-
-
-class _Sink(io.RawIOBase):
-    """What a writer wrote since the last look."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._data += data
-        return len(data)
-
-    def take(self) -> bytes:
-        data, self._data = bytes(self._data), bytearray()
-        return data
-
-
-def parquet_parts(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[bytes]:
-    """The bytes of a Parquet file, a part for each row group.
-
-    No dictionaries for times: they hardly repeat, and are smaller and faster without.
-    """
-    sink = _Sink()
-    repeating = [f.name for f in schema if not pa.types.is_temporal(f.type)]
-    with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=repeating) as writer:
-        for group in _groups(batches):
-            writer.write_table(group, row_group_size=len(group))
-            yield sink.take()
-    yield sink.take()
-
-
-def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    group: list[pa.RecordBatch] = []
-    for batch in batches:
-        group.append(batch)
-        if sum(map(len, group)) >= ROW_GROUP_ROWS:
-            yield pa.Table.from_batches(group)
-            group = []
-    if group:
-        yield pa.Table.from_batches(group)
