@@ -1,0 +1,53 @@
+"""Arrow batches -> the bytes of a Parquet file, as they come."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet as pq
+
+ROW_GROUP_ROWS = 131_072
+
+
+class _Sink(io.RawIOBase):
+    """What a writer wrote since the last look."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._data += data
+        return len(data)
+
+    def take(self) -> bytes:
+        data, self._data = bytes(self._data), bytearray()
+        return data
+
+
+def parquet_parts(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[bytes]:
+    """The bytes of a Parquet file, a part for each row group.
+
+    No dictionaries for times: they hardly repeat, and are smaller and faster without.
+    """
+    sink = _Sink()
+    repeating = [f.name for f in schema if not pa.types.is_temporal(f.type)]
+    with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=repeating) as writer:
+        for group in _groups(batches):
+            writer.write_table(group, row_group_size=len(group))
+            yield sink.take()
+    yield sink.take()
+
+
+def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    group: list[pa.RecordBatch] = []
+    for batch in batches:
+        group.append(batch)
+        if sum(map(len, group)) >= ROW_GROUP_ROWS:
+            yield pa.Table.from_batches(group)
+            group = []
+    if group:
+        yield pa.Table.from_batches(group)
