@@ -23,6 +23,12 @@ PASSING = {
     *("backendError", "internalError", "badGateway", "rateLimitExceeded", "quotaExceeded", "tableUnavailable"),
     *("jobBackendError", "jobInternalError", "jobRateLimitExceeded"),
 }
+# The service's word for a failed job, or some of its message -> what to do.
+ADVICE = {
+    "accessDenied": "The account needs the roles BigQuery Data Editor on the dataset and BigQuery Job User on the project.",
+    "in different locations": "The bucket must be where the dataset is: load into a dataset there.",
+    "Error while reading data": "Write the object anew.",
+}
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,10 @@ class Service:
 
 
 def failure(name: str, job: Job) -> LoadError:
-    """Why a job failed. name: what it was for."""
-    result = job.error_result
-    return LoadError(f"{name}: {_one_line(result.get('message'))}.", transient=result.get("reason") in PASSING)
+    """Why a job failed, and what to do. name: what it was for."""
+    reason, said = job.error_result.get("reason"), _one_line(job.error_result.get("message"))
+    advice = [words for sign, words in ADVICE.items() if sign == reason or sign in said]
+    return LoadError(" ".join([f"{name}: {said}.", *advice]), transient=reason in PASSING)
 
 
 @contextmanager
@@ -92,23 +99,22 @@ def explained(name: str) -> Iterator[None]:
         try:
             yield
         except (Forbidden, Unauthorized) as error:
-            if reason(error) in PASSING:
+            if _reason(error) in PASSING:
                 raise LoadError(f"{name}: {_one_line(error.message)}.", transient=True) from error
             raise LoadError(
-                f"{name}: access is refused: {_one_line(error.message)}. The account needs the roles BigQuery Data"
-                " Editor on the dataset and BigQuery Job User on the project."
+                f"{name}: access is refused: {_one_line(error.message)}. {ADVICE['accessDenied']}"
             ) from error
         except NotFound as error:
             raise LoadError(
                 f"{name}: {_one_line(error.message)}. Was it deleted meanwhile? Run it again.", transient=True
             ) from error
         except GoogleAPICallError as error:
-            if reason(error) in PASSING:
+            if _reason(error) in PASSING:
                 raise LoadError(f"{name}: {_one_line(error.message)}.", transient=True) from error
             raise
 
 
-def reason(error: GoogleAPICallError) -> str:
+def _reason(error: GoogleAPICallError) -> str:
     """The service's word for what is wrong, "" where it says none."""
     said = error.errors[0] if error.errors else {}
     return str(said.get("reason", "")) if isinstance(said, dict) else ""

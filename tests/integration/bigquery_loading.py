@@ -1,0 +1,47 @@
+"""Short forms that the tests of loads into BigQuery share."""
+
+import io
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet as pq
+
+from jobs.common import cloud as google
+from jobs.common.bigquery import load
+from jobs.common.report import Report
+from tests.conftest import Cloud
+from tests.integration.loading import LOG, SOON
+
+Books = dict[str, list[tuple[Any, ...]]]
+
+
+def parquet(table: pa.Table, **options: Any) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file, **options)
+    return file.getvalue()
+
+
+def numbers(count: int, start: int = 0) -> pa.Table:
+    return pa.table({"n": pa.array(range(start, start + count), pa.int32())})
+
+
+def put_object(cloud: Cloud, name: str, data: pa.Table | bytes) -> str:
+    """The object holds the table, or these bytes; its address."""
+    blob = cloud.bucket.blob(name)
+    blob.upload_from_string(data if isinstance(data, bytes) else parquet(data))
+    return f"gs://{cloud.bucket.name}/{name}"
+
+
+def load_objects(cloud: Cloud, uri: str, table: str = "t", **options: Any) -> Report:
+    """Load objects as the flow does, the address being the slice."""
+    wanted = load.Load(uri, cloud.dataset, table, **{"slice": uri, "title": uri.rsplit("/", 1)[-1]} | options)
+    store = google.bucket("zoom-gcs").gcp_credentials.get_cloud_storage_client()
+    return load.run(wanted, store, google.bigquery_client("zoom-gcp-creds"), LOG, SOON)
+
+
+def books(cloud: Cloud) -> Books:
+    """Rows of every table of the dataset, the ledger's as well, by the table's name."""
+    found = {table.dataset_id: table for table in cloud.bigquery.list_datasets()}
+    if cloud.dataset not in found:
+        return {}
+    return {table.table_id: cloud.contents(table.table_id) for table in cloud.bigquery.list_tables(cloud.dataset)}
