@@ -1,4 +1,4 @@
-"""Copy the code that one image may hold, byte-compiled: a job gets its own folder and what all jobs stand on."""
+"""Copy the code that one image may hold, byte-compiled: a job gets its folder and what all jobs stand on."""
 
 import argparse
 import compileall
@@ -14,13 +14,16 @@ PARTS: dict[str, tuple[str, ...]] = {
     ),
     "sources": ("jobs/__init__.py", "jobs/common", "jobs/datasets", "tests/__init__.py", "tests/sources"),
 }
+# Jobs that run others as subflows, in their own container.
+RUNS = {"etl-parent": ("web-to-gcs", "gcs-to-bigquery")}
 # deployment.py says how a job is started: nothing that the job itself needs, so a new schedule is no new image.
 LEFT_OUT = ("__pycache__", "*.pyc")
 
 
 def parts_of(job: str) -> tuple[str, ...]:
     """Paths, relative to the repository, that the image of `job` holds."""
-    return PARTS.get(job, ("jobs/__init__.py", "jobs/common", "jobs/datasets", f"jobs/{job.replace('-', '_')}"))
+    folders = (f"jobs/{name.replace('-', '_')}" for name in (job, *RUNS.get(job, ())))
+    return PARTS.get(job, ("jobs/__init__.py", "jobs/common", "jobs/datasets", *folders))
 
 
 def select(job: str, source: Path, target: Path) -> None:

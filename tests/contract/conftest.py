@@ -40,6 +40,8 @@ class Sinks:
 @pytest.fixture
 def sinks(taxi: Database, cloud: Cloud, publish: Callable[..., Any]) -> Sinks:
     """Empty sinks; January 2021 of both colours is on the website's stand-in."""
+    for found in cloud.bigquery.list_datasets():  # of other tests: the project is one for all
+        cloud.bigquery.delete_dataset(found.reference, delete_contents=True)
     publish("yellow")
     publish("green")
     return Sinks(taxi, cloud)

@@ -62,7 +62,7 @@ def test_the_folder_is_complete_and_named_as_its_job(folder: str) -> None:
     assert deployments(folder)
     for deployment in deployments(folder):
         assert deployment.job == job_name(folder)
-        assert deployment.entrypoint.startswith(f"jobs/{folder}/flow.py:")
+        assert deployment.entrypoint.startswith(f"jobs/{folder}/")
         assert deployment.description
 
 
