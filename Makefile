@@ -25,7 +25,7 @@ help: ## list what there is
 setup: .venv/.ready ## make .venv from the lock (the other targets call it)
 
 .PHONY: demo psql
-demo: setup ## load three months of taxi trips into an embedded Postgres; no Docker needed [SOURCE=live]
+demo: setup ## load three months of taxi trips into Postgres and BigQuery, no Docker needed [SOURCE=live]
 	@.venv/bin/python -m scripts.demo $(if $(filter live,$(SOURCE)),--live)
 
 psql: export SQL := $(value SQL)

@@ -71,7 +71,7 @@ def wait_healthy(env: dict[str, str], seconds: float) -> None:
             if state.get("Health", {}).get("Status") == "healthy":
                 break
             status = state.get("Status", "missing")
-            if status in ("exited", "dead", "missing") or time.monotonic() > deadline:
+            if status in ("exited", "dead", "missing", "restarting") or time.monotonic() > deadline:
                 raise UserError(f"{service} is {status} and not healthy; see: make logs")
             time.sleep(0.5)
 

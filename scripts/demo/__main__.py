@@ -12,7 +12,7 @@ from typing import Any
 
 warnings.simplefilter("ignore")
 
-from scripts.demo.loads import into_google_cloud, into_postgres, told  # noqa: E402
+from scripts.demo.loads import BY_MONTH, into_google_cloud, into_postgres, told  # noqa: E402
 from scripts.demo.places import HOME, psql, website  # noqa: E402
 from scripts.settings import UserError  # noqa: E402
 
@@ -24,16 +24,16 @@ What was loaded:    make psql SQL='SELECT slice, rows_loaded, loaded_at FROM loa
 Next:               make demo again loads nothing; make up starts Prefect, a worker and its UI (Docker)"""
 
 
-def show(title: str, rows: Sequence[Mapping[str, str]]) -> None:
-    """A table: a line for each row, a column for each name in the first."""
+def show(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table: a line for each row, a column for each name in the first row."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for name in rows[0]:
         table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(row.get(name, "") for name in rows[0]))
+        table.add_row(*(str(row.get(name, "")) for name in rows[0]))
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
@@ -43,16 +43,21 @@ def demo(live: bool) -> int:
     os.environ |= {"PREFECT_HOME": str(HOME / "prefect"), "PREFECT_LOGGING_LEVEL": "ERROR"}
     os.environ.setdefault("RETRY_DELAY_SECONDS", "0.1")  # somebody is waiting
     os.environ.pop("PREFECT_API_URL", None)
-    answer: list[dict[str, Any]] = []
+    answer: list[Any] = []
     print("Making the taxi files of the stand-in website …" if not live else "Reading the real files …", flush=True)
     with website(live) as url:
         os.environ["TAXI_URL"] = url
         print("Starting Prefect in this process (the first time it makes its own database, about 10 s) …", flush=True)
         reports = told("Postgres", into_postgres()) + told("Google Cloud", into_google_cloud(answer))
-    show("What each load did", [{k: v for k, v in report.row().items() if k != "error"} for report in reports])
+    show([{name: said for name, said in report.row().items() if name != "error"} for report in reports])
     if answer:
-        rows = [{"month": a["month"], "trips": f"{a['trips']:,}", "mean fare": f"{a['mean_fare']:.2f}"} for a in answer]
-        show("BigQuery: SELECT month, COUNT(*), AVG(fare_amount) FROM dezoomcamp.rides …", rows)
+        print(f"\nWhat BigQuery answers to\n{BY_MONTH}")
+        show(
+            [
+                {"month": f"{row.month:%Y-%m}", "trips": f"{row.trips:,}", "mean fare": f"{row.mean_fare:.2f}"}
+                for row in answer
+            ]
+        )
     if any(report.status == "failed" for report in reports):
         print("What failed says why above; what was loaded before is untouched.")
         return 1

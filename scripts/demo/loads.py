@@ -7,10 +7,9 @@ from typing import Any
 from scripts.demo.places import google_cloud, postgres
 
 MONTHS = (("yellow", 1), ("yellow", 2), ("green", 1))  # of 2021
-BY_MONTH = """
-    SELECT slice AS month, COUNT(*) AS trips, ROUND(AVG(fare_amount), 2) AS mean_fare
-    FROM dezoomcamp.rides JOIN dezoomcamp.load_ledger USING (slice_id)
-    GROUP BY month ORDER BY month"""
+BY_MONTH = """\
+SELECT month, COUNT(*) AS trips, ROUND(AVG(fare_amount), 2) AS mean_fare
+FROM dezoomcamp.rides GROUP BY month ORDER BY month"""
 
 
 def into_postgres() -> Iterator[Any]:
@@ -23,7 +22,7 @@ def into_postgres() -> Iterator[Any]:
             yield from reports(web_to_postgres(dataset=color, year=2021, months=[month], return_state=True))
 
 
-def into_google_cloud(answer: list[dict[str, Any]]) -> Iterator[Any]:
+def into_google_cloud(answer: list[Any]) -> Iterator[Any]:
     """Web to GCS to BigQuery: the reports; and BigQuery's answer to a question about the trips."""
     with google_cloud() as env:
         os.environ |= env
@@ -32,7 +31,7 @@ def into_google_cloud(answer: list[dict[str, Any]]) -> Iterator[Any]:
 
         for color, month in MONTHS:
             yield from reports(etl_parent_flow(color=color, year=2021, months=[month], return_state=True))
-        answer += [dict(row) for row in bigquery_client("").query(BY_MONTH).result()]
+        answer += bigquery_client("").query(BY_MONTH).result()
 
 
 def reports(state: Any) -> list[Any]:

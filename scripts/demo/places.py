@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def website(live: bool) -> Iterator[str]:
 
         yield base_url()
         return
-    command = [sys.executable, "-m", "tests.sources", "--port", "0", "--root", str(HOME / "site")]
+    command = [sys.executable, "-m", "tests.sources", "--port", site_port(), "--root", str(HOME / "site")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -68,6 +69,19 @@ def website(live: bool) -> Iterator[str]:
             yield line.removeprefix("TAXI_URL=").strip()
         finally:
             process.terminate()
+
+
+def site_port() -> str:
+    """The port of the last time, where it is free still: an object's source is an address, and a new one a change."""
+    noted = HOME / "site.port"
+    wanted = int(noted.read_text()) if noted.exists() else 0
+    for port in (wanted, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            noted.write_text(str(probe.getsockname()[1]))
+            break
+    return noted.read_text()
 
 
 def psql(sql: str | None) -> int:

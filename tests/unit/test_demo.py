@@ -1,10 +1,13 @@
 """The demo tells of every load, also when a place is not there."""
 
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from jobs.common.report import Report
+from scripts.demo import places
 from scripts.demo.__main__ import show
 from scripts.demo.loads import told
 
@@ -27,8 +30,16 @@ def test_a_place_that_breaks_is_a_failed_load_and_hides_no_other(capsys: pytest.
 
 def test_the_table_has_a_row_for_each_load(capsys: pytest.CaptureFixture[str]) -> None:
     failed = Report("all", "Google Cloud", "", "failed", error="no server answers")
-    show("Loads", [LOADED.row(), failed.row()])
+    show([LOADED.row(), failed.row()])
     said = capsys.readouterr().out
     assert said.count("│") > 0
     for word in ("yellow 2021-01", "trips", "loaded", "Google Cloud", "failed"):
         assert word in said
+
+
+def test_the_website_keeps_its_port_while_that_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "HOME", tmp_path)
+    port = places.site_port()
+    assert places.site_port() == port
+    with socket.create_server(("127.0.0.1", int(port))):
+        assert places.site_port() != port
