@@ -191,7 +191,7 @@ def test_a_load_job_whose_rows_are_gone_is_begun_anew() -> None:
 
 def test_a_load_job_that_fails_leaves_no_table() -> None:
     client = Client(next=[Job({"reason": "invalid", "message": "Error while reading data, error message: x"})])
-    with pytest.raises(LoadError, match="load: Error while reading data, .* Write the object anew"):
+    with pytest.raises(LoadError, match=r"load: Error while reading data, .* Write the object anew"):
         stage(client)
     assert client.tables == set()
 
