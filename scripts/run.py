@@ -53,11 +53,10 @@ def check_params(params: dict[str, Any], deployment: DeploymentResponse) -> None
 
 
 async def find_deployment(client: PrefectClient, job: str) -> DeploymentResponse:
-    """The deployment of a job, given as JOB or JOB/NAME."""
-    found = await client.read_deployments()
+    """The deployment of a job, given as JOB, FLOW or FLOW/NAME."""
     flows = {flow.id: flow.name for flow in await client.read_flows()}
-    paths = {f"{flows[deployment.flow_id]}/{deployment.name}": deployment for deployment in found}
-    matching = [path for path in paths if job in (path, path.split("/")[0])]
+    paths = {f"{flows[one.flow_id]}/{one.name}": one for one in await client.read_deployments()}
+    matching = [path for path, found in paths.items() if job in (path, path.split("/")[0], *found.tags)]
     if len(matching) != 1:
         known = ", ".join(sorted(matching or paths)) or "none yet, see `make deploy`"
         raise UserError(f"JOB={job}: {'which one' if matching else 'no such job'}? There are: {known}")
@@ -130,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("job", help="JOB, or JOB/DEPLOYMENT")
+    parser.add_argument("job", help="JOB, or FLOW/DEPLOYMENT where it has several")
     parser.add_argument("--params", default="{}", help='parameters as JSON, such as {"months": [1]}')
     args = parser.parse_args()
     try:
