@@ -1,4 +1,4 @@
-"""Load flows as their image would: with its code, and with no packages but its own. Run with `python -I`."""
+"""Print the parameters of flows, read as in an image: with its code, and no packages but its own. For `python -I`."""
 
 import importlib.metadata
 import json
@@ -39,5 +39,5 @@ sys.path.insert(0, wanted["code"])
 
 from prefect.flows import load_flow_from_entrypoint  # noqa: E402
 
-for entrypoint in wanted["entrypoints"]:
-    load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+flows = [load_flow_from_entrypoint(name, use_placeholder_flow=wanted["from_source"]) for name in wanted["entrypoints"]]
+print(json.dumps([vars(flow.parameters) for flow in flows]))

@@ -15,6 +15,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.flows import load_flow_from_entrypoint
+from prefect.utilities.callables import ParameterSchema
 from prefect.utilities.schema_tools.validation import validate
 
 from scripts.settings import ROOT, read_env
@@ -57,6 +58,28 @@ def options(parameters: dict[str, Any]) -> list[str]:
     return words
 
 
+def defaults(parameters: ParameterSchema) -> dict[str, Any]:
+    return {name: field.get("default") for name, field in parameters.properties.items()}
+
+
+def parameters_in(image: str, folder: str, code: Path) -> list[Any]:
+    """The parameters of the folder's flows, read with the code and the packages of an image and nothing else."""
+    subprocess.run([sys.executable, "docker/select_code.py", "--job", image, ".", str(code)], cwd=ROOT, check=True)
+    export = "export --frozen --no-default-groups --no-emit-project --no-hashes --no-annotate --no-header --extra"
+    uv = [sys.executable, "-m", "uv", *export.split(), image]
+    locked = subprocess.run(uv, cwd=ROOT, capture_output=True, text=True, check=True)
+    wanted = {
+        "code": str(code),
+        "packages": [line.partition("==")[0] for line in locked.stdout.splitlines()],
+        "entrypoints": [deployment.entrypoint for deployment in deployments(folder)],
+        "from_source": image == "orchestration",
+    }
+    probe = [sys.executable, "-I", str(Path(__file__).with_name("import_only.py")), json.dumps(wanted)]
+    done = subprocess.run(probe, cwd=code, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [ParameterSchema.parse_obj(found) for found in json.loads(done.stdout)]
+
+
 def test_the_folder_is_complete_and_named_as_its_job(folder: str) -> None:
     assert [name for name in FILES if not (ROOT / "jobs" / folder / name).exists()] == []
     assert deployments(folder)
@@ -78,8 +101,7 @@ def test_parameters_fit_the_flow_as_the_server_and_the_engine_check_them(folder:
         for given in (deployment.parameters, deployment.trial):
             assert set(given) <= set(flow.parameters.properties)
             validate(dict(given), flow.parameters.dict(), raise_on_error=True)
-            defaults = {name: field.get("default") for name, field in flow.parameters.properties.items()}
-            flow.validate_parameters(defaults | dict(given))
+            flow.validate_parameters(defaults(flow.parameters) | dict(given))
 
 
 def test_every_parameter_is_documented(folder: str) -> None:
@@ -115,22 +137,15 @@ def test_every_setting_reaches_the_container(folder: str) -> None:
     assert settings <= set(COMPOSE["deploy"]["environment"])
 
 
-def test_the_image_holds_all_that_the_job_imports(folder: str, tmp_path: Path) -> None:
-    """The image's code, run with the packages of its extra and no others."""
-    name = job_name(folder)
-    select = [sys.executable, "docker/select_code.py", "--job", name, ".", str(tmp_path)]
-    subprocess.run(select, cwd=ROOT, check=True)
-    export = "export --frozen --no-default-groups --no-emit-project --no-hashes --no-annotate --no-header --extra"
-    locked = subprocess.run(
-        [sys.executable, "-m", "uv", *export.split(), name], cwd=ROOT, capture_output=True, text=True
-    )
-    packages = [line.partition("==")[0] for line in locked.stdout.splitlines()]
-    assert "prefect" in packages, locked.stderr
-    probe = [sys.executable, "-I", str(Path(__file__).with_name("import_only.py"))]
-    entrypoints = [deployment.entrypoint for deployment in deployments(folder)]
-    wanted = json.dumps({"code": str(tmp_path), "packages": packages, "entrypoints": entrypoints})
-    done = subprocess.run([*probe, wanted], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_its_image_holds_all_that_it_imports(folder: str, tmp_path: Path) -> None:
+    assert parameters_in(job_name(folder), folder, tmp_path) == [load(one).parameters for one in deployments(folder)]
+
+
+def test_the_image_that_deploys_knows_the_parameters(folder: str, tmp_path: Path) -> None:
+    """From the source, because it lacks the job's packages: types of our own become "anything" there."""
+    found = parameters_in("orchestration", folder, tmp_path)
+    wanted = [load(deployment).parameters for deployment in deployments(folder)]
+    assert [defaults(one) for one in found] == [defaults(one) for one in wanted]
 
 
 def test_help_lists_the_parameters_of_its_first_deployment(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
