@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from jobs.common.backoff import Log
 from jobs.common.errors import LoadError, WiderSchemaNeeded
-from jobs.common.parquet import cast
 from jobs.common.report import Report
 from jobs.common.rules import Rule
+from jobs.common.tables.fit import cast
 
 PROGRESS_SECONDS = 5.0
 

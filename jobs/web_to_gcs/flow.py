@@ -7,20 +7,21 @@ from prefect import flow
 from prefect.states import Failed
 from prefect_gcp import GcsBucket
 
-from jobs.common import cloud, lake
+from jobs.common import cloud
 from jobs.common.backoff import Log
 from jobs.common.errors import LoadError
+from jobs.common.lake import copy
 from jobs.common.report import Report
 from jobs.common.schemas import declared_schema
 from jobs.common.steps import run_all, run_id, scheduled_start, step
-from jobs.common.tables import Format
+from jobs.common.tables.read import Format
 from jobs.common.web import public_url
 from jobs.datasets import taxi
 
 
-def _copy(copy: lake.Copy, bucket: str, log: Log) -> Report:
+def _copy(job: copy.Copy, bucket: str, log: Log) -> Report:
     client = cloud.bucket(bucket).gcp_credentials.get_cloud_storage_client()
-    return lake.run(copy, client.bucket(copy.bucket), log)
+    return copy.run(job, client.bucket(job.bucket), log)
 
 
 copy_file = step("copy-file", _copy)
@@ -71,20 +72,20 @@ def one_file(
     file_format: Format | None,
     columns: dict[str, str] | None,
     force: bool,
-) -> lake.Copy:
+) -> copy.Copy:
     """Any one file. Raises LoadError when the object's path is not said, or cannot be."""
     if not path or path.startswith("/") or path.endswith("/") or "\\" in path or ".." in PurePosixPath(path).parts:
         raise LoadError(f"url needs path: the object to write, such as raw/orders.parquet, not {path!r}.")
     title = public_url(url).rsplit("/", 1)[-1]
     schema = declared_schema(columns) if columns else None
-    return lake.Copy(url, block.bucket, _below(block, path), title, file_format, schema, force, run_id())
+    return copy.Copy(url, block.bucket, _below(block, path), title, file_format, schema, force, run_id())
 
 
-def trips(block: GcsBucket, color: str, year: int | None, months: list[int] | None, force: bool) -> list[lake.Copy]:
+def trips(block: GcsBucket, color: str, year: int | None, months: list[int] | None, force: bool) -> list[copy.Copy]:
     """A month's file each. Raises LoadError for a month that cannot be."""
     data = taxi.dataset(color)
     return [
-        lake.Copy(
+        copy.Copy(
             url=data.url(month),
             bucket=block.bucket,
             path=_below(block, data.object(month)),

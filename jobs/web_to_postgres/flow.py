@@ -5,15 +5,15 @@ from typing import Any
 from prefect import flow
 from prefect.states import Failed
 
-from jobs.common import load
 from jobs.common.backoff import Log
 from jobs.common.errors import LoadError
+from jobs.common.postgres import load
+from jobs.common.postgres.warehouse import engine
 from jobs.common.report import Report
 from jobs.common.rules import NO_RULE
 from jobs.common.schemas import declared_schema
 from jobs.common.steps import run_all, run_id, scheduled_start, step
-from jobs.common.tables import Format
-from jobs.common.warehouse import engine
+from jobs.common.tables.read import Format
 from jobs.common.web import address, public_url
 from jobs.datasets import taxi
 

@@ -4,9 +4,9 @@ import logging
 import os
 from typing import Any
 
-from jobs.common import load
 from jobs.common.backoff import Backoff
-from jobs.common.load import Load
+from jobs.common.postgres import load
+from jobs.common.postgres.load import Load
 from jobs.common.report import Report
 from jobs.common.schemas import declared_schema
 from tests.conftest import Database

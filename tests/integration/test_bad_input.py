@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jobs.common.errors import LoadError
-from jobs.common.warehouse import engine
+from jobs.common.postgres.warehouse import engine
 from jobs.web_to_postgres.flow import web_to_postgres
 from tests.conftest import Database
 from tests.integration.bad_input_table import noted

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
 
-from jobs.common import lake, parquet_parts, upload
 from jobs.common.cloud import bucket as bucket_block
 from jobs.common.errors import LoadError
+from jobs.common.lake import parquet_parts, upload
+from jobs.common.lake.copy import Copy, run
 from jobs.common.report import Report
 from jobs.common.schemas import declared_schema
 from jobs.web_to_gcs.flow import web_to_gcs
@@ -42,8 +43,8 @@ def copy_file(cloud: Cloud, url: str, columns: dict[str, str] | None = COLUMNS, 
     block = bucket_block("zoom-gcs")
     bucket = block.gcp_credentials.get_cloud_storage_client().bucket(options.pop("bucket", block.bucket))
     schema = declared_schema(columns) if columns else None
-    copy = lake.Copy(url, bucket.name, PATH, url.rsplit("/", 1)[-1], schema=schema, **options)
-    return lake.run(copy, bucket, LOG, SOON)
+    copy = Copy(url, bucket.name, PATH, url.rsplit("/", 1)[-1], schema=schema, **options)
+    return run(copy, bucket, LOG, SOON)
 
 
 def table(cloud: Cloud, path: str = PATH) -> pa.Table:
@@ -286,8 +287,8 @@ def test_without_credentials_the_run_says_how_to_get_them(
 
 def test_without_a_block_the_run_says_how_to_make_one(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GCS_BUCKET")
-    state: Any = web_to_gcs(return_state=True)
-    assert "There is no block gcs-bucket/zoom-gcs, and GCS_BUCKET is not set." in noted(state.message)
+    state: Any = web_to_gcs(bucket="nowhere", return_state=True)
+    assert "There is no block gcs-bucket/nowhere, and GCS_BUCKET is not set." in noted(state.message)
 
 
 def test_two_runs_at_once_leave_one_whole_object(cloud: Cloud, site: Site, small_chunks: None) -> None:

@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 
 from jobs.common.errors import LoadError
-from jobs.common.load import Load, run
+from jobs.common.postgres.load import Load, run
 from tests.conftest import Database
 from tests.integration.loading import LOG, SOON, load_file, put
 from tests.sources.server import Fault, Site

@@ -147,9 +147,9 @@ def test_numbers_that_are_no_numbers_arrive(database: Database, site: Site) -> N
     )
 )
 def test_inferred_csv_never_changes_a_whole_number(values: list[Any]) -> None:
-    from jobs.common.blocks import line_blocks
-    from jobs.common.delimited import open_csv
     from jobs.common.errors import WiderSchemaNeeded
+    from jobs.common.tables.blocks import line_blocks
+    from jobs.common.tables.delimited import open_csv
 
     data = b"n,end\n" + b"".join(b"%s,\n" % ("" if v is None else str(v)).encode() for v in values)
     schema = None

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from jobs.common.backoff import Backoff
 from jobs.common.errors import LoadError
-from jobs.common.postgres import quote, quoted
+from jobs.common.postgres.connection import quote, quoted
 from jobs.common.read_ahead import read_ahead
 from jobs.common.report import Report, failures
 from jobs.common.schemas import ARROW_TYPES, check_names, declared_schema, postgres_type, storable, wider
-from jobs.common.tables import format_of
+from jobs.common.tables.read import format_of
 from jobs.common.web import public_url
 from jobs.datasets.taxi import DATASETS, dataset, months_of
 

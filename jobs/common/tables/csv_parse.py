@@ -1,9 +1,8 @@
 """Arrow's CSV reader, one block at a time: parse, infer types, find the value that does not fit."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +10,6 @@ from pyarrow import csv as arrow_csv
 
 from jobs.common.schemas import storable
 
-T = TypeVar("T")
 LEADING_ZERO = r"^\s*[-+]?0[0-9]"
 MANY_DIGITS = r"^\s*[-+]?[0-9]{16,}\s*$"
 MAY_LEAD_ZERO = re.compile(rb'(?:^|[,;\t|\n\r"]) *[-+]?0[0-9]')
@@ -110,18 +108,6 @@ def no_numbers(block: bytes, layout: Layout, table: pa.Table) -> Iterator[tuple[
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
-
-
-def first_misfit(values: Sequence[T], fit: Callable[[Sequence[T]], bool]) -> int:
-    """The index of the first value that does not fit, by bisection; there is one."""
-    low, high = 0, len(values)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if fit(values[low:middle]):
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 def values_fit(values: Sequence[bytes | None], kind: pa.DataType) -> bool:

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json as arrow_json
 
-from jobs.common.csv_parse import EXACT_BELOW
 from jobs.common.errors import LoadError
 from jobs.common.schemas import INTEGERS, JSONB, storable, wider
+from jobs.common.tables.csv_parse import EXACT_BELOW
 
 Rows = list[dict[str, Any]]
 

@@ -1,15 +1,14 @@
 """Parquet over HTTP, a row group at a time by Range requests -> typed Arrow batches."""
 
 import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pyarrow as pa
 from pyarrow import parquet as pq
 
-from jobs.common.csv_parse import first_misfit
 from jobs.common.errors import LoadError
-from jobs.common.schemas import JSONB, check_names, postgres_type, storable
+from jobs.common.schemas import check_names, storable
+from jobs.common.tables.fit import cast
 from jobs.common.web import NoRanges, RemoteFile
 
 FOOTER_BYTES = 64 << 10
@@ -111,36 +110,3 @@ def _span(group: pq.RowGroupMetaData) -> tuple[int, int]:
     starts = [c.dictionary_page_offset or c.data_page_offset for c in columns]
     ends = [start + c.total_compressed_size for start, c in zip(starts, columns, strict=True)]
     return min(starts), max(ends) - min(starts)
-
-
-def cast(name: str, batch: pa.RecordBatch, schema: pa.Schema, rows_before: int) -> pa.RecordBatch:
-    """The batch in the schema's types. Raises LoadError with the row and column of a value that does not fit."""
-    columns = []
-    for field in schema:
-        values = batch.column(field.name)
-        if field.metadata == JSONB and not pa.types.is_string(values.type):
-            values = pa.array(
-                [None if v is None else json.dumps(v, default=str) for v in values.to_pylist()], pa.string()
-            )
-        if values.type != field.type:
-            try:
-                if pa.types.is_decimal(field.type) and pa.types.is_integer(values.type):
-                    values = values.cast(pa.decimal128(38, field.type.scale))  # has room for any, to be checked next
-                values = values.cast(field.type)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise LoadError(_misfit(name, values, field, rows_before)) from error
-        columns.append(values)
-    return pa.record_batch(columns, schema=schema)
-
-
-def _misfit(name: str, values: pa.Array, field: pa.Field, rows_before: int) -> str:
-    def fit(rows: Sequence[int]) -> bool:
-        try:
-            values.slice(rows[0], len(rows)).cast(field.type)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            return False
-        return True
-
-    row = first_misfit(range(len(values)), fit)
-    where = f"{name}, row {rows_before + row + 1:,}, column {field.name!r}"
-    return f"{where}: {str(values[row].as_py())[:60]!r} does not fit the type {postgres_type(field)}."

@@ -5,10 +5,10 @@ from itertools import chain
 
 import pyarrow as pa
 
-from jobs.common.csv_parse import first_misfit
 from jobs.common.errors import LoadError, WiderSchemaNeeded
-from jobs.common.json_parse import Rows, arrow_parse, fits, guess, infer, python_parse, to_array
 from jobs.common.schemas import JSONB, postgres_type, wider
+from jobs.common.tables.fit import first_misfit
+from jobs.common.tables.json_parse import Rows, arrow_parse, fits, guess, infer, python_parse, to_array
 
 
 class JsonReader:

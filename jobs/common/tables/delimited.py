@@ -5,11 +5,11 @@ from itertools import chain
 
 import pyarrow as pa
 
-from jobs.common.blocks import delimiter_of, first_row
-from jobs.common.csv_parse import Layout, infer
-from jobs.common.csv_reader import CsvReader, not_csv
 from jobs.common.errors import LoadError
 from jobs.common.schemas import check_names
+from jobs.common.tables.blocks import delimiter_of, first_row
+from jobs.common.tables.csv_parse import Layout, infer
+from jobs.common.tables.csv_reader import CsvReader, not_csv
 
 
 def open_csv(

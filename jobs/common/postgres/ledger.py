@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from jobs.common.postgres import lock, transaction
+from jobs.common.postgres.connection import lock, transaction
 from jobs.common.report import Report
 
 LEDGER = "load_ledger"

@@ -13,13 +13,13 @@ from pyarrow import parquet as pq
 from jobs.common.backoff import Backoff, Log
 from jobs.common.cloud import explained, patience
 from jobs.common.errors import LoadError
-from jobs.common.parquet_parts import parquet_parts
+from jobs.common.lake.parquet_parts import parquet_parts
+from jobs.common.lake.upload import Upload, uploading
 from jobs.common.read_ahead import read_ahead
 from jobs.common.report import Report
 from jobs.common.rows import Counts, kept, telling, widening
 from jobs.common.rules import NO_RULE
-from jobs.common.tables import Format, read_table
-from jobs.common.upload import Upload, uploading
+from jobs.common.tables.read import Format, read_table
 from jobs.common.web import open_url
 
 FOOTER_BYTES = 64 << 10

@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from jobs.common.blocks import line_blocks
-from jobs.common.delimited import open_csv
 from jobs.common.errors import LoadError
-from jobs.common.json_array import array_lines
-from jobs.common.json_lines import open_json
-from jobs.common.parquet import open_parquet
 from jobs.common.read_ahead import read_ahead
-from jobs.common.unpack import unpack
+from jobs.common.tables.blocks import line_blocks
+from jobs.common.tables.delimited import open_csv
+from jobs.common.tables.json_array import array_lines
+from jobs.common.tables.json_lines import open_json
+from jobs.common.tables.parquet import open_parquet
+from jobs.common.tables.unpack import unpack
 from jobs.common.web import RemoteFile
 
 Format = Literal["csv", "json", "jsonl", "parquet"]

@@ -3,10 +3,10 @@
 import pyarrow as pa
 from sqlalchemy import Connection, text
 
-from jobs.common import ledger
 from jobs.common.backoff import Log
 from jobs.common.errors import LoadError, WiderSchemaNeeded
-from jobs.common.postgres import execute, lock, quote, quoted
+from jobs.common.postgres import ledger
+from jobs.common.postgres.connection import execute, lock, quote, quoted
 from jobs.common.schemas import ARROW_TYPES, INTEGERS, JSONB, declared_schema, postgres_type
 
 SLICE_COLUMN = "slice_id"

@@ -6,8 +6,8 @@ from io import StringIO
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from jobs.common.csv_parse import Layout, parse
 from jobs.common.errors import LoadError
+from jobs.common.tables.csv_parse import Layout, parse
 
 Ragged = list[arrow_csv.InvalidRow]
 

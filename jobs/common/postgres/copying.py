@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from jobs.common.errors import LoadError
-from jobs.common.postgres import explain, quote, quoted
+from jobs.common.postgres.connection import explain, quote, quoted
+from jobs.common.postgres.target import SLICE_COLUMN
 from jobs.common.schemas import JSONB
-from jobs.common.target import SLICE_COLUMN
 
 
 def encoded(batches: Iterator[pa.RecordBatch], schema: pa.Schema, slice_id: int) -> Iterator[bytes]:

@@ -9,17 +9,17 @@ from itertools import chain
 import pyarrow as pa
 from sqlalchemy import Engine
 
-from jobs.common import ledger
 from jobs.common.backoff import Backoff, Log
-from jobs.common.copying import check_text, copy, encoded
 from jobs.common.errors import LoadError
-from jobs.common.postgres import lock, transaction
+from jobs.common.postgres import ledger
+from jobs.common.postgres.connection import lock, transaction
+from jobs.common.postgres.copying import check_text, copy, encoded
+from jobs.common.postgres.target import as_there, canonical, columns_of, delete_slice, prepare, size_in_blocks
 from jobs.common.read_ahead import read_ahead
 from jobs.common.report import Report
 from jobs.common.rows import Counts, kept, telling, widening
 from jobs.common.rules import NO_RULE, Rule
-from jobs.common.tables import Format, Table, read_table
-from jobs.common.target import as_there, canonical, columns_of, delete_slice, prepare, size_in_blocks
+from jobs.common.tables.read import Format, Table, read_table
 from jobs.common.web import open_url
 
 

@@ -6,10 +6,11 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.common.csv_parse import Layout, first_misfit, fits, infer, no_numbers, parse, values_fit
-from jobs.common.csv_ragged import Ragged, mended, regular_places
 from jobs.common.errors import LoadError, WiderSchemaNeeded
 from jobs.common.schemas import INTEGERS, postgres_type, wider
+from jobs.common.tables.csv_parse import Layout, fits, infer, no_numbers, parse, values_fit
+from jobs.common.tables.csv_ragged import Ragged, mended, regular_places
+from jobs.common.tables.fit import first_misfit
 
 # Holds any bigint exactly, written `7` or `7.0`: how an integer column is read once a float was met in it.
 WHOLE = pa.decimal128(38, 18)

@@ -1,0 +1,1 @@
+"""A file -> one Parquet object in a bucket, whole or not at all."""

@@ -1,0 +1,1 @@
+"""A file -> one slice of a Postgres table, exactly once."""

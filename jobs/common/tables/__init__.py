@@ -1,0 +1,1 @@
+"""Bytes of a file, whatever its format -> typed Arrow record batches."""
