@@ -53,9 +53,9 @@ async def backfill(
 ) -> Any:
     """Run deployments once for each month, at most so many months at once, and wait for all of them.
 
-    A month that fails does not keep the others from running. When this run is cancelled, killed or crashes, the runs
-    that it has started go on. Retried, it waits for them, and starts again only months that failed; a new backfill
-    starts a run for every month, which finds what is unchanged.
+    A month that fails does not keep the others from running. Cancelled, this run takes those along that it has started;
+    killed or crashed, it leaves them running. Retried, it waits for them, and starts again only months that failed. A
+    new backfill starts a run for every month, which finds what is unchanged.
 
     Args:
         start: The first month, YYYY-MM.

@@ -46,7 +46,12 @@ def server(home: Path) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     start = ["server", "start", "--port", str(port)]
-    with process(home, "server", *start, PREFECT_SERVER_ANALYTICS_ENABLED="false") as started:
+    # A cancelled run's children are looked for every 20 s by default.
+    settings = {
+        "PREFECT_API_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+    with process(home, "server", *start, **settings) as started:
         wait_for(f"{url}/health", started)
         with temporary_settings({PREFECT_API_URL: url}):
             asyncio.run(deploy())

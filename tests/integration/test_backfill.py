@@ -13,11 +13,12 @@ import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import AwaitingRetry
+from prefect.states import AwaitingRetry, Cancelling
 
 from jobs.etl_parent.backfill import backfill
 from tests.conftest import Cloud, Database
 from tests.integration.prefect_server import api, children, server, worker
+from tests.sources.server import Fault, Site
 
 POSTGRES = "web-to-postgres/monthly"
 
@@ -143,6 +144,18 @@ def test_killed_and_retried_it_waits_for_what_it_has_started(
     assert ended(backfill).is_completed()
     assert sorted(run.parameters["months"] for run in children(backfill)) == [[1], [2]]
     assert slices(taxi) == ["yellow 2021-01", "yellow 2021-02"]
+
+
+def test_cancelled_it_takes_its_runs_along(work: None, taxi: Database, site: Site, publish: Callable[..., Any]) -> None:
+    publish(month=1)
+    site.faults["/objects/yellow/yellow_tripdata_2021-01.csv.gz"] = [Fault(times=None, stall_after=1_000)]
+    backfill = started(deployments=[POSTGRES], end="2021-02", at_most=1)
+    child = until(lambda: [run for run in children(backfill) if run.state_name == "Running"])[0]
+    api("set_flow_run_state", backfill, Cancelling())
+    assert ended(backfill).is_cancelled()
+    assert ended(child.id).is_cancelled()
+    assert [run.id for run in children(backfill)] == [child.id]
+    assert taxi.value("SELECT count(*) FROM load_ledger") == 0
 
 
 @pytest.mark.parametrize(
