@@ -177,6 +177,17 @@ def test_rows_that_somebody_lost_or_added_are_put_right(loss: str, cloud: Cloud)
     assert cloud.rows("SELECT COUNT(*) FROM load_ledger") == [(1,)]
 
 
+@pytest.mark.parametrize("book", ["load_ledger", "load_lock"])
+def test_books_that_somebody_deleted_are_made_anew(book: str, cloud: Cloud) -> None:
+    uri = put_object(cloud, "n.parquet", numbers(10))
+    load_objects(cloud, uri)
+    before = cloud.contents("t")
+    cloud.rows(f"DROP TABLE {book}")
+    assert load_objects(cloud, uri, force=True).status == "loaded"
+    assert cloud.contents("t") == before
+    assert cloud.rows("SELECT COUNT(*), (SELECT COUNT(*) FROM load_lock) FROM load_ledger") == [(1, 1)]
+
+
 def test_columns_that_somebody_added_to_the_table_are_left_alone(cloud: Cloud, copied: Callable[..., Any]) -> None:
     expected = copied()
     ride(cloud)

@@ -157,13 +157,14 @@ def service(client: Client) -> Service:
 
 def stage(client: Client) -> str:
     """The staging table that a load gets."""
-    with staged(service(client), DATASET, "load", "x", ["gs://b/o"], {"n": "INT64"}) as table:
+    with staged(service(client), DATASET, "load", "x", ["gs://b/o"], objects.Footers(5, {"n": "INT64"}, 0)) as table:
         assert table.table_id in client.tables
         return str(table.table_id)
 
 
 def commit(client: Client) -> bool:
-    return ledger.commit(service(client), PLACE, "script", NEW)
+    before = ledger.Entry("before", "", "", 0, 0)
+    return ledger.commit(service(client), PLACE, DATASET.table("staging"), ["n"], before, NEW, {})
 
 
 FIRST, SECOND = "longshore-load_staging_x_1", "longshore-load_staging_x_2"
@@ -222,6 +223,12 @@ def test_after_a_collision_the_ledger_may_say_that_another_run_did_it() -> None:
 
 def test_or_that_it_was_done_by_this_one() -> None:
     assert commit(Client(next=[Job({"message": sql.MOVED})], ledger=[ROW]))
+
+
+def test_an_entry_that_was_there_before_tells_nothing() -> None:
+    client = Client(next=[Job({"reason": "invalid", "message": sql.MISCOUNTED})], ledger=[ROW | {"load_id": "before"}])
+    with pytest.raises(LoadError, match=sql.MISCOUNTED):
+        commit(client)
 
 
 def test_a_slice_that_another_run_loaded_from_other_objects_is_not_overwritten() -> None:

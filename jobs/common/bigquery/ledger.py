@@ -2,11 +2,13 @@
 
 import random
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from uuid import uuid4
 
 from google.api_core.exceptions import NotFound
+from google.cloud.bigquery import TableReference
 
 from jobs.common.bigquery import sql
 from jobs.common.bigquery.service import Service, explained, failure
@@ -30,44 +32,67 @@ class Entry:
         return (self.fingerprint, self.settings, self.rows_loaded) == (fingerprint, settings, self.there)
 
 
+NOTHING = Entry("", "", "", 0, 0)
+
+
 def find(service: Service, place: sql.Slice, table_is_there: bool) -> Entry | None:
-    """The slice's entry; None where there is none, or no ledger."""
+    """The slice's entry, NOTHING where the ledger has none; None where there is no ledger."""
     with explained(str(place.target)):
         try:
             found = service.rows(sql.find_entry(place, table_is_there))
         except NotFound:
             return None
-    return Entry(**found[0]) if found else None
+    return Entry(**found[0]) if found else NOTHING
 
 
-def ensure(service: Service, place: sql.Slice) -> None:
-    """Make the ledger where there is none."""
+def make(service: Service, place: sql.Slice) -> None:
+    """Make the ledger, and the lock beside it, where there is none."""
     with explained(place.ledger):
         job, _ = service.script(sql.make_books(place), f"longshore-books-{uuid4().hex}")
     if job.error_result and job.error_result.get("reason") != "duplicate":  # another load made them at the same time
         raise failure(place.ledger, job)
 
 
-def commit(service: Service, place: sql.Slice, script: str, new: Entry) -> bool:
-    """Run the transaction until it is committed; False when another run has loaded the same meanwhile.
+def commit(
+    service: Service,
+    place: sql.Slice,
+    staging: TableReference,
+    columns: Iterable[str],
+    before: Entry | None,
+    new: Entry,
+    notes: Mapping[str, sql.Value],
+) -> bool:
+    """Replace the slice by the staging table's rows, and its entry by the new one; False when another run has loaded
+    the same meanwhile. Raises LoadError; then nothing was changed.
 
-    It is tried again when another transaction was in its way. Whenever it fails the ledger is asked: it may have been
-    committed by a process that died, or for a request whose answer was lost.
+    before: the entry as it must still be; notes: what else goes into the ledger. The transaction is tried again when
+    another was in its way. Whenever it fails the ledger is asked: it may have been committed by a process that died, or
+    for a request whose answer was lost.
     """
-    name = f"{place.target} {place.name}"
+    if before is None:
+        make(service, place)
+        before = NOTHING
+    script = sql.replace_slice(place, staging, columns, before.load_id, _row(place, new, notes))
     for failures in count(1):
-        with explained(name):
+        with explained(str(place.target)):
             job, ours = service.script(script, f"longshore-{new.load_id}-{failures}")
         if not job.error_result:
             return True
         there = find(service, place, table_is_there=True)
-        if there and there.holds(new.fingerprint, new.settings):
+        if there and there.load_id != before.load_id and there.holds(new.fingerprint, new.settings):
             return there.load_id == new.load_id
         said = str(job.error_result.get("message"))
         if sql.MOVED in said:
-            raise LoadError(f"{name}: {sql.MOVED}, from other objects. Run it again.", transient=True)
-        if ours and ("concurrent update" not in said or failures >= CONFLICTS):
-            raise failure(name, job)
-        service.log.info("%s: another load was in the way of the transaction; trying again.", name)
+            raise LoadError(f"{place.target}: {sql.MOVED}, from other objects. Run it again.", transient=True)
+        if lock_is_gone := sql.LOCK in said and job.error_result.get("reason") == "notFound":
+            make(service, place)
+        if ours and (failures >= CONFLICTS or not (lock_is_gone or "concurrent update" in said)):
+            raise failure(f"{place.target}", job)
+        service.log.info("%s: another load was in the way; trying again: %s", place.target, said)
         time.sleep(service.backoff.delay(failures) * random.uniform(0.5, 1.5))
     raise AssertionError  # the count has no end
+
+
+def _row(place: sql.Slice, new: Entry, notes: Mapping[str, sql.Value]) -> dict[str, sql.Value]:
+    entry = {name: getattr(new, name) for name in ("load_id", "fingerprint", "settings", "rows_loaded")}
+    return {"table_name": place.table, "slice": place.name, **entry, **notes}

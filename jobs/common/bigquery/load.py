@@ -73,34 +73,37 @@ def run(load: Load, store: storage.Client, client: bigquery.Client, log: Log, ba
         service = replace(service, location=dataset.location)
         table = tables.find_table(service, place.target)
         entry = ledger.find(service, place, table is not None)
-    expected, whose = _expected(load, table)
+    columns, whose = _expected(load, table)
     if table:
-        tables.check_table(table, tables.new_table(place.target, expected or {}, load.mark, load.cluster))
-    settings = json.dumps({"columns": expected if load.schema else "the objects'", "mark": load.mark.name})
-    unchanged = Report(load.title, load.target, load.slice, "unchanged")
+        tables.check_table(table, tables.new_table(place.target, columns or {}, load.mark, load.cluster))
+    settings = json.dumps({"columns": columns if load.schema else "the objects'", "mark": load.mark.name})
     if entry and entry.holds(found.fingerprint, settings) and not load.force:
-        return unchanged
-    footers = objects.read_footers(found, expected, whose, service.backoff)
+        return Report(load.title, load.target, load.slice, "unchanged")
+    footers = objects.read_footers(found, columns, whose, service.backoff)
+    if load.mark.name in map(str.lower, footers.columns):
+        raise LoadError(f"{load.uri}: column {load.mark.name!r} has the name of our own. Rename it.")
     if not dataset:
         dataset = tables.make_dataset(service, load.dataset, load.location, found.blobs[0].bucket)
         service = replace(service, location=dataset.location)
-
-    key = _key(place, found.fingerprint, settings, load.flow_run)
-    with staged(service, place.dataset, load.uri, key, found.uris, footers.columns) as staging:
+    with staged(service, place.dataset, load.uri, _key(place, found, settings, load), found.uris, footers) as staging:
         if objects.find(load.uri, store, service.backoff, load.advice) != found:
             raise LoadError(f"{load.uri}: changed while it was loaded. Run it again.", transient=True)
-        tables.make_table(service, tables.new_table(place.target, expected or footers.columns, load.mark, load.cluster))
-        if not entry:
-            ledger.ensure(service, place)
-        loaded = Report(
-            load.title, load.target, load.slice, "loaded", footers.rows, {}, footers.rows, footers.bytes,
-            time.monotonic() - started,
-        )  # fmt: skip
+        if not table:
+            tables.make_table(
+                service, tables.new_table(place.target, columns or footers.columns, load.mark, load.cluster)
+            )
         new = ledger.Entry(staging.table_id, found.fingerprint, settings, footers.rows, footers.rows)
-        row = _ledger_row(load, new, loaded)
-        script = sql.replace_slice(place, staging, footers.columns, entry.load_id if entry else "", row)
-        ours = ledger.commit(service, place, script, new)
-    return replace(loaded, seconds=time.monotonic() - started) if ours else unchanged
+        notes: dict[str, sql.Value] = {
+            "source": load.uri,
+            "bytes": footers.bytes,
+            "seconds": time.monotonic() - started,
+            "flow_run": load.flow_run,
+        }
+        ours = ledger.commit(service, place, staging, footers.columns, entry, new, notes)
+    if not ours:
+        return Report(load.title, load.target, load.slice, "unchanged")
+    seconds = time.monotonic() - started
+    return Report(load.title, load.target, load.slice, "loaded", footers.rows, {}, footers.rows, footers.bytes, seconds)
 
 
 def _expected(load: Load, table: bigquery.Table | None) -> tuple[dict[str, str] | None, str]:
@@ -114,22 +117,7 @@ def _expected(load: Load, table: bigquery.Table | None) -> tuple[dict[str, str] 
     return columns, f"table {load.target}"
 
 
-def _ledger_row(load: Load, entry: ledger.Entry, report: Report) -> dict[str, sql.Value]:
-    return {
-        "table_name": load.table,
-        "slice": load.slice,
-        "source": load.uri,
-        "fingerprint": entry.fingerprint,
-        "settings": entry.settings,
-        "rows_loaded": entry.rows_loaded,
-        "bytes": report.bytes,
-        "seconds": report.seconds,
-        "flow_run": load.flow_run,
-        "load_id": entry.load_id,
-    }
-
-
-def _key(place: sql.Slice, fingerprint: str, settings: str, flow_run: str | None) -> str:
+def _key(place: sql.Slice, found: objects.Objects, settings: str, load: Load) -> str:
     """The same for the same load in the same run, however often that is tried."""
-    parts = [str(place.target), place.name, fingerprint, settings, flow_run or uuid4().hex]
+    parts = [str(place.target), place.name, found.fingerprint, settings, load.flow_run or uuid4().hex]
     return sha256(json.dumps(parts).encode()).hexdigest()[:24]

@@ -25,7 +25,7 @@ PASSING = {
 }
 # The service's word for a failed job, or some of its message -> what to do.
 ADVICE = {
-    "accessDenied": "The account needs the roles BigQuery Data Editor on the dataset and BigQuery Job User on the project.",
+    "accessDenied": "The account needs the roles BigQuery Data Editor on the dataset and Job User on the project.",
     "in different locations": "The bucket must be where the dataset is: load into a dataset there.",
     "Error while reading data": "Write the object anew.",
 }

@@ -8,6 +8,7 @@ from itertools import count
 from google.api_core.exceptions import Conflict
 from google.cloud.bigquery import DatasetReference, LoadJobConfig, Table, TableReference, WriteDisposition
 
+from jobs.common.bigquery.objects import Footers
 from jobs.common.bigquery.service import Service, explained, failure
 from jobs.common.bigquery.tables import fields
 from jobs.common.errors import LoadError
@@ -17,18 +18,18 @@ LIFE = timedelta(days=1)  # of a staging table whose process was killed
 
 @contextmanager
 def staged(
-    service: Service, dataset: DatasetReference, name: str, key: str, uris: Sequence[str], columns: dict[str, str]
+    service: Service, dataset: DatasetReference, name: str, key: str, uris: Sequence[str], footers: Footers
 ) -> Iterator[TableReference]:
-    """A table with the rows of the objects. name: of the load; columns: name -> type, in the objects' order, because
-    the service takes a Parquet column by its name, and the emulator by its place.
+    """A table with the rows of the objects, whose footers are given. name: of the load, for messages.
 
+    Its columns are in the objects' order: the service takes a Parquet column by its name, the emulator by its place.
     key: the same for the same load in the same run, so that a process that takes the place of a dead one goes on with
     the job that this one began.
     """
     for attempt in count(1):
         table = dataset.table(f"load_staging_{key}_{attempt}")
         try:
-            if _load(service, table, name, uris, columns):
+            if _load(service, table, name, uris, footers.columns):
                 yield table
                 return
         finally:

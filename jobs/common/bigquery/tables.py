@@ -28,9 +28,9 @@ def find_dataset(service: Service, name: str, location: str | None) -> bigquery.
 
 def make_dataset(service: Service, name: str, location: str | None, bucket: storage.Bucket) -> bigquery.Dataset:
     """A dataset in the location, or where the bucket is: a load job reads no bucket that is elsewhere."""
-    location = location or _location_of(bucket, service)
     dataset = bigquery.Dataset(f"{service.client.project}.{name}")
-    dataset.location = location
+    if location := location or _location_of(bucket, service):
+        dataset.location = location
     with explained(f"dataset {name}"):
         try:
             made = service.client.create_dataset(dataset, exists_ok=True, **service.calls)
