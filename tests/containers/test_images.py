@@ -102,6 +102,7 @@ def test_keeps_no_secret_and_no_extra_ca(images: dict[str, str], env: dict[str, 
         seen = json.dumps(inspect(image)["Config"]) + docker_says("history", "--no-trunc", image)
         assert not [name for name in env if name.endswith("_PASSWORD") and env[name] in seen]
         assert "SSL_CERT" not in seen
+        assert "PRIVATE KEY" not in seen
         find = "find / -xdev -name 'extra-ca*' -o -xdev -name '.env*' 2>/dev/null || true"
         assert inside(image, "sh", "-c", find) == ""
 
