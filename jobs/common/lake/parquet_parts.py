@@ -43,11 +43,13 @@ def parquet_parts(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Itera
 
 
 def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    group: list[pa.RecordBatch] = []
+    """Tables of the same number of rows, however the batches come: the same rows make the same bytes."""
+    held: list[pa.RecordBatch] = []
     for batch in batches:
-        group.append(batch)
-        if sum(map(len, group)) >= ROW_GROUP_ROWS:
-            yield pa.Table.from_batches(group)
-            group = []
-    if group:
-        yield pa.Table.from_batches(group)
+        while (missing := ROW_GROUP_ROWS - sum(map(len, held))) <= len(batch):
+            yield pa.Table.from_batches([*held, batch.slice(0, missing)]).combine_chunks()
+            held, batch = [], batch.slice(missing)
+        if len(batch):
+            held.append(batch)
+    if held:
+        yield pa.Table.from_batches(held).combine_chunks()
