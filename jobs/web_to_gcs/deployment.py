@@ -1,4 +1,4 @@
-"""How web-to-GCS is run: by its parent flow, or on demand."""
+"""How web-to-GCS is run by itself: the parent flow runs it an hour before; what is there is skipped."""
 
 from workpools.job import Cron, JobDeployment
 
