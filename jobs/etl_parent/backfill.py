@@ -106,9 +106,7 @@ async def check(name: str, parameters: dict[str, Any]) -> None:
             deployment = await client.read_deployment_by_name(name)
         except ObjectNotFound as error:
             url = PREFECT_API_URL.value()
-            where = (
-                f"at {url}: `make deploy` registers those of the jobs" if url else "here: PREFECT_API_URL is not set"
-            )
+            where = f"at {url}; `make deploy` registers the jobs'" if url else "here; set PREFECT_API_URL to a server's"
             raise LoadError(f"There is no deployment {name} {where}.") from error
     schema = deployment.parameter_openapi_schema or {}
     known = schema.get("properties", {})

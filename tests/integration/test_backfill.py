@@ -183,4 +183,4 @@ def test_without_a_server_it_says_so() -> None:
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
         state = run()
     assert state.is_failed()
-    assert state.message.startswith("There is no deployment etl-parent-flow/monthly here: PREFECT_API_URL is not set")
+    assert state.message.startswith("There is no deployment etl-parent-flow/monthly here; set PREFECT_API_URL to a")
