@@ -142,7 +142,7 @@ def test_a_bucket_that_may_not_be_read(loaded: tuple[Cloud, str], proxies: dict[
 
 @pytest.mark.parametrize(
     ("method", "match"),
-    [("GET", "/datasets/"), ("POST", "/queries"), ("POST", "sourceUris"), ("POST", "BEGIN TRANSACTION")],
+    [("GET", "/datasets/"), ("POST", "load_id"), ("POST", "sourceUris"), ("POST", "BEGIN TRANSACTION")],
     ids=["no right to see the dataset", "no right to query", "no right to load", "no right to change the table"],
 )
 def test_a_right_that_is_missing(method: str, match: str, loaded: tuple[Cloud, str], proxies: dict[str, Proxy]) -> None:

@@ -107,6 +107,7 @@ class Job:
 
     error_result: dict[str, str] | None = None
     looks: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def state(self) -> str:
@@ -114,6 +115,9 @@ class Job:
 
     def reload(self, **_: Any) -> None:
         self.looks -= 1
+
+    def result(self, **_: Any) -> list[dict[str, Any]]:
+        return self.rows
 
 
 @dataclass
@@ -126,7 +130,9 @@ class Client:
     tables: set[str] = field(default_factory=set)
     ledger: list[dict[str, Any]] = field(default_factory=list)
 
-    def query(self, statements: str, job_id: str, **_: Any) -> Job:
+    def query(self, statements: str, job_id: str = "", **_: Any) -> Job:
+        if not job_id:
+            return Job(rows=self.ledger)
         if job_id in self.jobs:
             raise Conflict(f"Already Exists: Job p:US.{job_id}")
         self.begun.append(job_id)
@@ -138,9 +144,6 @@ class Client:
 
     def get_job(self, job_id: str, **_: Any) -> Job:
         return self.jobs[job_id]
-
-    def query_and_wait(self, *_: Any, **__: Any) -> list[dict[str, Any]]:
-        return self.ledger
 
     def create_table(self, table: Any, **_: Any) -> None:
         if table.table_id in self.tables:

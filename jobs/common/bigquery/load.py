@@ -68,14 +68,13 @@ def run(load: Load, store: storage.Client, client: bigquery.Client, log: Log, ba
     service = Service(client, backoff or Backoff(), log)
     found = objects.find(load.uri, store, service.backoff, load.advice)
     dataset = tables.find_dataset(service, load.dataset, load.location)
-    table, entry = None, None
     if dataset:
         service = replace(service, location=dataset.location)
-        table = tables.find_table(service, place.target)
-        entry = ledger.find(service, place, table is not None)
+    table = tables.find_table(service, place.target) if dataset else None
     columns, whose = _expected(load, table)
     if table:
         tables.check_table(table, tables.new_table(place.target, columns or {}, load.mark, load.cluster))
+    entry = ledger.find(service, place, table is not None) if dataset else None
     settings = json.dumps({"columns": columns if load.schema else "the objects'", "mark": load.mark.name})
     if entry and entry.holds(found.fingerprint, settings) and not load.force:
         return Report(load.title, load.target, load.slice, "unchanged")

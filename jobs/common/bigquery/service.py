@@ -47,15 +47,8 @@ class Service:
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The result of a small query."""
-        found = self.client.query_and_wait(
-            sql,
-            location=self.location,
-            api_timeout=TIMEOUT,
-            wait_timeout=10 * TIMEOUT,
-            retry=self.calls["retry"],
-            job_retry=None,
-        )
-        return [dict(row.items()) for row in found]
+        job = self.client.query(sql, location=self.location, job_retry=None, **self.calls)
+        return [dict(row.items()) for row in job.result(job_retry=None, **self.calls)]
 
     def script(self, sql: str, job_id: str) -> tuple[Job, bool]:
         """Run statements as the job of this id; see `ended`."""
