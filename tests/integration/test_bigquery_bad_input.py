@@ -115,7 +115,11 @@ def test_a_column_with_the_name_of_our_own(cloud: Cloud) -> None:
     assert "column 'load_slice' has the name of our own. Rename it." in refused(cloud, uri, schema=None)
 
 
-@pytest.mark.parametrize("name", ["raw/missing.parquet", "raw/a.parq", "none/*.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    ["raw/missing.parquet", "raw/a.parq", "none/*.parquet"],
+    ids=["no such object", "the beginning of a name", "no object of the pattern"],
+)
 def test_objects_that_are_not_there(name: str, loaded: tuple[Cloud, str]) -> None:
     cloud, _ = loaded
     message = refused(cloud, f"gs://{cloud.bucket.name}/{name}")

@@ -40,7 +40,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class Footers:
-    """What the footers of a slice's objects say. columns: name -> BigQuery type, in the objects' order.
+    """What the footers of objects say. columns: name -> BigQuery type, in the objects' order.
 
     bytes: how much of the objects was read.
     """
@@ -96,37 +96,37 @@ def read_footers(objects: Objects, expected: dict[str, str] | None, whose: str, 
     expected: column -> BigQuery type, None: as in the first object; whose: who expects them. The order of the columns
     is the first object's, and must be that of all: a load job takes no others.
     """
-    blobs = objects.blobs
     with ThreadPoolExecutor(8) as pool:
-        read = list(pool.map(lambda blob: _footer(blob, backoff), blobs))
-    first = columns_of(uri_of(blobs[0]), read[0][0].schema.to_arrow_schema())
-    whose = whose if expected else uri_of(blobs[0])
-    for blob, (footer, _) in zip(blobs, read, strict=True):
-        name = uri_of(blob)
-        columns = columns_of(name, footer.schema.to_arrow_schema())
-        check_columns(name, columns, expected or first, whose)
-        if list(columns) != list(first):
-            moved = next(column for column, other in zip(columns, first, strict=True) if column != other)
+        read = list(pool.map(lambda blob: _footer(blob, backoff), objects.blobs))
+    first, first_uri = read[0].columns, objects.uris[0]
+    whose = whose if expected else first_uri
+    for uri, footer in zip(objects.uris, read, strict=True):
+        check_columns(uri, footer.columns, expected or first, whose)
+        if list(footer.columns) != list(first):
+            moved = next(column for column, other in zip(footer.columns, first, strict=True) if column != other)
             raise LoadError(
-                f"{name}: column {moved!r} is at another place than in {uri_of(blobs[0])}. Load it by itself, or write"
-                " all objects with the columns in one order."
+                f"{uri}: column {moved!r} is at another place than in {first_uri}. Load it by itself, or write all"
+                " objects with the columns in one order."
             )
-    return Footers(sum(footer.num_rows for footer, _ in read), first, sum(size for _, size in read))
+    return Footers(sum(footer.rows for footer in read), first, sum(footer.bytes for footer in read))
 
 
-def _footer(blob: storage.Blob, backoff: Backoff) -> tuple[pq.FileMetaData, int]:
-    """The footer of an object, and how many bytes were read for it."""
+def _footer(blob: storage.Blob, backoff: Backoff) -> Footers:
+    """The footer of one object."""
     name, size = uri_of(blob), int(blob.size or 0)
     tail = _tail(blob, min(size, FOOTER_BYTES), backoff)
-    length = int.from_bytes(tail[-8:-4], "little") + 8
+    length, read = int.from_bytes(tail[-8:-4], "little") + 8, len(tail)
     if tail[-4:] != MAGIC or length + len(MAGIC) > size:
         raise LoadError(f"{name} is not Parquet, or was cut off: it ends with {tail[-8:]!r}. Write it anew.")
     if length > len(tail):
         tail = _tail(blob, length, backoff)
+        read += length
     try:
-        return pq.read_metadata(pa.BufferReader(MAGIC + tail[-length:])), len(tail)
+        footer = pq.read_metadata(pa.BufferReader(MAGIC + tail[-length:]))
+        schema = footer.schema.to_arrow_schema()
     except (pa.ArrowException, OSError) as error:
         raise LoadError(f"{name} is damaged Parquet: {error}. Write it anew.") from error
+    return Footers(footer.num_rows, columns_of(name, schema), read)
 
 
 def _tail(blob: storage.Blob, length: int, backoff: Backoff) -> bytes:

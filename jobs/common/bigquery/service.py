@@ -1,5 +1,6 @@
 """Calls of BigQuery that end: each request has a time-out, retries a limit, and an error says what to do."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -114,4 +115,6 @@ def _reason(error: GoogleAPICallError) -> str:
 
 
 def _one_line(said: str | None) -> str:
-    return " ".join((said or "no reason given").split()).rstrip(".")
+    """What the service says, without the request that it answers and without saying it twice."""
+    words = "; ".join(line.strip() for line in (said or "no reason given").splitlines() if line.strip())
+    return re.sub(r"^[A-Z]+ http\S+: |; reason: .*", "", words).rstrip(".")
