@@ -52,9 +52,9 @@ new-job: setup ## make a job that runs at once, to build on: NAME=late-buses
 
 ##@ Measure
 .PHONY: bench
-bench: setup ## Longshore against the limit, psql, dlt and pandas (QUICK=1: a small one, fast contenders only)
+bench: setup ## Longshore against limits, psql, dlt and pandas [QUICK=1: a small one] [ONLY=postgres|gcs|bigquery]
 	@.venv/bin/uv sync -q --frozen --all-extras --group bench
-	@.venv/bin/python -m scripts.bench $(if $(QUICK),--quick)
+	@.venv/bin/python -m scripts.bench $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
 
 ##@ Containers (Docker; settings in .env.example)
 .PHONY: base images up down clean deploy run logs

@@ -1,21 +1,29 @@
-"""One contender, once: a fresh process, its wall time and its peak memory."""
+"""One contender, once: a fresh process, its wall time, its peak memory and what it says of itself."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+SAID = '{"seconds": '
 
 
 @dataclass(frozen=True)
 class Run:
-    """`seconds` is the whole process; `load_seconds` what the load's own report says, where there is one."""
+    """seconds: the whole process. said: figures by name, `seconds` the load's own where it tells it."""
 
     seconds: float
     peak_mib: float
-    load_seconds: float | None = None
+    said: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def load_seconds(self) -> float:
+        """The load itself where the contender tells it, else the whole process."""
+        return self.said.get("seconds", self.seconds)
 
 
 class BenchError(Exception):
@@ -35,7 +43,9 @@ def run_process(command: list[str], env: dict[str, str], log: Path) -> Run:
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
     process.returncode = os.waitstatus_to_exitcode(status)
+    lines = log.read_text(errors="replace").splitlines()
     if process.returncode:
-        last = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        last = "\n".join(lines[-15:])
         raise BenchError(f"{' '.join(command)[:200]} ended with {process.returncode}:\n{last}")
-    return Run(seconds, usage.ru_maxrss / 1024)
+    said: dict[str, float] = next((json.loads(line) for line in reversed(lines) if line.startswith(SAID)), {})
+    return Run(seconds, usage.ru_maxrss / 1024, said)

@@ -1,0 +1,66 @@
+"""Rounds: each runs every contender once, in a turning order, and counts the rows that arrived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from scripts.bench.measure import Run, run_process
+from scripts.bench.part import FULL, TENFOLD, Contender, Input, Place
+from scripts.bench.results import Results
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How many: of the fast contenders, of the slow ones, with ten times the rows."""
+
+    fast: int
+    slow: int
+    tenfold: int
+
+
+def compete(place: Place, given: Input, rounds: Rounds) -> Results:
+    """All contenders that this size of input is for, round by round."""
+    tenfold = given.size is TENFOLD
+    contenders = [x for x in place.contenders if _takes_part(x, given)]
+    place.prepare(given)
+    for contender in contenders:
+        if contender.ours and not tenfold:  # the first start of all compiles bytecode and makes Prefect's database
+            once(place, given, contender)
+    runs: dict[str, list[Run]] = {contender.key: [] for contender in contenders}
+    count = min(rounds.fast, rounds.tenfold) if tenfold else rounds.fast
+    for number in range(count):
+        now = [x for x in contenders if not x.slow or number < rounds.slow]
+        turn = number % len(now)
+        for contender in now[turn:] + now[:turn]:
+            run = once(place, given, contender)
+            runs[contender.key].append(run)
+            title = contender.title.replace("\\|", "|").replace("`", "")
+            said = ", ".join(f"{name} {value:,.2f}" for name, value in run.said.items())
+            print(f"round {number + 1}/{count}  {title}: {run.seconds:.2f} s, of itself: {said or '-'}", flush=True)
+    ran = [x for x in contenders if runs[x.key]]
+    return Results(
+        given.size.rows,
+        {x.key: runs[x.key] for x in ran},
+        {x.key: x.title for x in ran},
+        frozenset(x.key for x in ran if x.python),
+    )
+
+
+def _takes_part(contender: Contender, given: Input) -> bool:
+    if given.size is TENFOLD:
+        return contender.tenfold and not contender.slow
+    return given.size is FULL or not contender.slow
+
+
+def once(place: Place, given: Input, contender: Contender) -> Run:
+    """One run of one contender, its rows counted."""
+    target = contender.target.format(name=given.size.name)
+    place.settle(target)
+    log = given.log(contender.key)
+    run = run_process(contender.command(given, target), given.env, log)
+    run = replace(run, said=run.said | place.observed())
+    arrived = place.count(target)
+    if arrived != given.size.rows:
+        raise SystemExit(f"{contender.title}: {arrived:,} rows arrived of {given.size.rows:,}. See {log}.")
+    place.settle(target)
+    return run

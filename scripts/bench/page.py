@@ -1,0 +1,68 @@
+"""docs/benchmarks.md: an introduction and a section for each part, of which a run replaces only its own."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from scripts.bench.part import TENFOLD, Part
+from scripts.bench.results import Results
+
+INTRO = """# Benchmarks
+
+Made by `make bench`, which replaces this page; `make bench ONLY=postgres`, `gcs` or `bigquery` replaces one section.
+
+Input, loader and what is loaded into share the machine. The input is generated to the shape of the real yellow taxi
+file of 2021-01 and comes over local HTTP. Each run is a fresh process and a fresh table or object. Rounds are
+interleaved in a turning order, and the rows that arrived are counted.
+
+- *seconds* of Longshore: the load as its own report states it, from the first request to the last row. Of
+  all others, where nothing else is said, and of all under *whole process*: from the start of the process to its end
+  (Longshore's includes Python's, Prefect's and its in-process API's start). Longshore runs in an environment of its
+  own, with the packages of the job's image.
+- *x limit*: median over the rounds of the time divided by the limit's in the same round.
+- *peak*: resident memory of the process that works, its highest of all runs.
+"""
+
+
+def tables(part: Part, results: Sequence[Results]) -> str:
+    """One table for each size."""
+    parts = []
+    for result in results:
+        count = max(len(runs) for runs in result.runs.values())
+        parts.append(f"### {result.rows:,} rows, {count} round{'s' if count > 1 else ''}\n")
+        parts.append(f"| {' | '.join(title for title, _ in part.columns)} |")
+        parts.append("|---|" + "--:|" * (len(part.columns) - 1))
+        parts += [f"| {' | '.join(cell(result, key) for _, cell in part.columns)} |" for key in result.runs]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def goals(part: Part, results: Sequence[Results]) -> str:
+    """The goals, each with what was measured."""
+    last = results[1] if len(results) > 1 else Results(TENFOLD.rows, {}, {}, frozenset())
+    rows = [goal.row() for goal in part.goals(results[0], last)]
+    return "\n".join(["### Goals\n", "| goal | wanted | measured | |", "|---|--:|--:|---|", *rows, ""])
+
+
+def section(part: Part, place: str, text: str) -> str:
+    """A part's section, from its heading on. place: name and version of what was loaded into."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    packages = ", ".join(f"{name} {version(name)}" for name in part.packages)
+    return f"""## {part.title}
+
+{os.cpu_count()} cores, {memory:.0f} GiB of memory, Python {platform.python_version()}, {place}, {packages}.
+
+{part.notes}
+
+{text}"""
+
+
+def page(before: str, parts: Sequence[Part], made: dict[str, str]) -> str:
+    """The page with the sections made now, by the parts' keys, and those of before."""
+    there = {text.partition("\n")[0]: f"## {text}" for text in before.split("\n## ")[1:]}
+    missing = "## {}\n\nNot measured yet.\n"
+    sections = [made.get(part.key) or there.get(part.title) or missing.format(part.title) for part in parts]
+    return "\n".join([INTRO, *(section.rstrip("\n") + "\n" for section in sections)])
