@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -107,6 +108,7 @@ class Job:
 
     error_result: dict[str, str] | None = None
     looks: int = 0
+    created: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -122,12 +124,15 @@ class Job:
 
 @dataclass
 class Client:
-    """The service, which runs a job id once. next: what becomes of the jobs to come; begun: their ids."""
+    """The service, which runs a job id once. next: what becomes of the jobs to come; begun: their ids; tables:
+    when each was made.
+    """
 
     jobs: dict[str, Job] = field(default_factory=dict)
     next: list[Job] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
-    tables: set[str] = field(default_factory=set)
+    tables: dict[str, int] = field(default_factory=dict)
+    clock: int = 0
     ledger: list[dict[str, Any]] = field(default_factory=list)
 
     def query(self, statements: str, job_id: str = "", **_: Any) -> Job:
@@ -145,13 +150,12 @@ class Client:
     def get_job(self, job_id: str, **_: Any) -> Job:
         return self.jobs[job_id]
 
-    def create_table(self, table: Any, **_: Any) -> None:
-        if table.table_id in self.tables:
-            raise Conflict("Already Exists: Table")
-        self.tables.add(table.table_id)
+    def create_table(self, table: Any, **_: Any) -> Any:
+        self.clock += 1
+        return SimpleNamespace(created=self.tables.setdefault(table.table_id, self.clock))
 
     def delete_table(self, table: Any, **_: Any) -> None:
-        self.tables.discard(table.table_id)
+        self.tables.pop(table.table_id, None)
 
 
 def service(client: Client) -> Service:
@@ -174,30 +178,36 @@ FIRST, SECOND = "longshore-load_staging_x_1", "longshore-load_staging_x_2"
 
 
 def test_a_load_job_whose_begin_was_not_heard_of_is_waited_for() -> None:
-    client = Client({FIRST: Job(looks=2)}, tables={"load_staging_x_1"})
+    client = Client({FIRST: Job(looks=2)}, tables={"load_staging_x_1": 0})
     assert stage(client) == "load_staging_x_1"
     assert client.begun == []
-    assert client.tables == set()
+    assert client.tables == {}
+
+
+def test_a_load_job_of_which_only_the_answer_was_lost_is_not_begun_twice() -> None:
+    client = Client({FIRST: Job(created=7)})
+    assert stage(client) == "load_staging_x_1"
+    assert client.begun == []
 
 
 def test_a_load_job_that_has_failed_before_is_begun_anew() -> None:
-    client = Client({FIRST: Job(BROKEN)}, tables={"load_staging_x_1"})
+    client = Client({FIRST: Job(BROKEN)}, tables={"load_staging_x_1": 0})
     assert stage(client) == "load_staging_x_2"
     assert client.begun == [SECOND]
-    assert client.tables == set()
+    assert client.tables == {}
 
 
 def test_a_load_job_whose_rows_are_gone_is_begun_anew() -> None:
     client = Client({FIRST: Job(), SECOND: Job(BROKEN)})
     assert stage(client) == "load_staging_x_3"
-    assert client.tables == set()
+    assert client.tables == {}
 
 
 def test_a_load_job_that_fails_leaves_no_table() -> None:
     client = Client(next=[Job({"reason": "invalid", "message": "Error while reading data, error message: x"})])
     with pytest.raises(LoadError, match=r"load: Error while reading data, .* Write the object anew"):
         stage(client)
-    assert client.tables == set()
+    assert client.tables == {}
 
 
 @pytest.mark.parametrize(("result", "transient"), [(BROKEN, True), ({"reason": "invalid", "message": "x"}, False)])
@@ -241,8 +251,22 @@ def test_a_slice_that_another_run_loaded_from_other_objects_is_not_overwritten()
     assert caught.value.transient
 
 
+def test_a_transaction_that_was_run_before_and_undone_by_another_is_run_again() -> None:
+    name = f"longshore-{NEW.load_id}"
+    client = Client({f"{name}-1": Job()})
+    assert commit(client)
+    assert client.begun == [f"{name}-2"]
+
+
+@pytest.mark.parametrize("book", [sql.LOCK, sql.LEDGER])
+def test_books_that_are_gone_are_made_anew(book: str) -> None:
+    client = Client(next=[Job({"reason": "notFound", "message": f"Not found: Table p:d.{book} was not found"})])
+    assert commit(client)
+    assert [job_id.startswith("longshore-books") for job_id in client.begun] == [False, True, False]
+
+
 def test_a_transaction_that_a_dead_process_ran_is_not_run_again() -> None:
     name = f"longshore-{NEW.load_id}"
-    client = Client({f"{name}-1": Job(ABORTED), f"{name}-2": Job(looks=1)})
+    client = Client({f"{name}-1": Job(looks=1)}, ledger=[ROW])
     assert commit(client)
     assert client.begun == []

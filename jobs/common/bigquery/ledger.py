@@ -11,7 +11,7 @@ from google.api_core.exceptions import NotFound
 from google.cloud.bigquery import TableReference
 
 from jobs.common.bigquery import sql
-from jobs.common.bigquery.service import Service, explained, failure
+from jobs.common.bigquery.service import Job, Service, explained, failure
 from jobs.common.errors import LoadError
 
 CONFLICTS = 30  # how often a transaction may be cancelled by others, which each take some seconds
@@ -76,21 +76,28 @@ def commit(
     for failures in count(1):
         with explained(str(place.target)):
             job, ours = service.script(script, f"longshore-{new.load_id}-{failures}")
-        if not job.error_result:
+        if ours and not job.error_result:
             return True
         there = find(service, place, table_is_there=True)
         if there and there.load_id != before.load_id and there.holds(new.fingerprint, new.settings):
             return there.load_id == new.load_id
-        said = str(job.error_result.get("message"))
-        if sql.MOVED in said:
-            raise LoadError(f"{place.target}: {sql.MOVED}, from other objects. Run it again.", transient=True)
-        if lock_is_gone := sql.LOCK in said and job.error_result.get("reason") == "notFound":
-            make(service, place)
-        if ours and (failures >= CONFLICTS or not (lock_is_gone or "concurrent update" in said)):
-            raise failure(f"{place.target}", job)
-        service.log.info("%s: another load was in the way; trying again: %s", place.target, said)
+        if ours:
+            _pass_or_raise(service, place, job, failures)
         time.sleep(service.backoff.delay(failures) * random.uniform(0.5, 1.5))
     raise AssertionError  # the count has no end
+
+
+def _pass_or_raise(service: Service, place: sql.Slice, job: Job, failures: int) -> None:
+    """Raise LoadError unless the transaction that failed may be tried again."""
+    said = str(job.error_result.get("message"))
+    if sql.MOVED in said:
+        raise LoadError(f"{place.target}: {sql.MOVED}, from other objects. Run it again.", transient=True)
+    books_are_gone = job.error_result.get("reason") == "notFound" and (sql.LOCK in said or sql.LEDGER in said)
+    if failures >= CONFLICTS or not (books_are_gone or "concurrent update" in said):
+        raise failure(str(place.target), job)
+    if books_are_gone:
+        make(service, place)
+    service.log.info("%s: the transaction is tried again: %s", place.target, said)
 
 
 def _row(place: sql.Slice, new: Entry, notes: Mapping[str, sql.Value]) -> dict[str, sql.Value]:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from google.api_core.exceptions import Conflict
 from google.cloud.bigquery import DatasetReference, LoadJobConfig, Table, TableReference, WriteDisposition
 
 from jobs.common.bigquery.objects import Footers
@@ -42,8 +41,10 @@ def _load(service: Service, table: TableReference, name: str, uris: Sequence[str
         source_format="PARQUET", schema=fields(columns), write_disposition=WriteDisposition.WRITE_TRUNCATE
     )
     job_id = f"longshore-{table.table_id}"
+    staging = Table(table, fields(columns))
+    staging.expires = datetime.now(UTC) + LIFE
     with explained(name):
-        made = _make(service, table, columns)
+        made = service.client.create_table(staging, exists_ok=True, **service.calls).created
         job, ours = service.ended(
             job_id,
             lambda: service.client.load_table_from_uri(
@@ -52,18 +53,7 @@ def _load(service: Service, table: TableReference, name: str, uris: Sequence[str
         )
     if ours and job.error_result:
         raise failure(name, job)
-    return ours or not (job.error_result or made)  # made: what that job loaded was deleted
-
-
-def _make(service: Service, table: TableReference, columns: dict[str, str]) -> bool:
-    """Make the table; False when it was there."""
-    staging = Table(table, fields(columns))
-    staging.expires = datetime.now(UTC) + LIFE
-    try:
-        service.client.create_table(staging, **service.calls)
-    except Conflict:
-        return False
-    return True
+    return ours or not (job.error_result or job.created < made)  # what an older job loaded has been dropped
 
 
 def _drop(service: Service, table: TableReference) -> None:
