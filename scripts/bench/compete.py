@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from scripts.bench.measure import Run, run_process
-from scripts.bench.part import FULL, TENFOLD, Contender, Input, Place
+from scripts.bench.part import TENFOLD, Contender, Input, Place
 from scripts.bench.results import Results
 
 
@@ -21,7 +21,7 @@ class Rounds:
 def compete(place: Place, given: Input, rounds: Rounds) -> Results:
     """All contenders that this size of input is for, round by round."""
     tenfold = given.size is TENFOLD
-    contenders = [x for x in place.contenders if _takes_part(x, given)]
+    contenders = [x for x in place.contenders if given.size in x.sizes]
     place.prepare(given)
     for contender in contenders:
         if contender.ours and not tenfold:  # the first start of all compiles bytecode and makes Prefect's database
@@ -44,12 +44,6 @@ def compete(place: Place, given: Input, rounds: Rounds) -> Results:
         {x.key: x.title for x in ran},
         frozenset(x.key for x in ran if x.python),
     )
-
-
-def _takes_part(contender: Contender, given: Input) -> bool:
-    if given.size is TENFOLD:
-        return contender.tenfold and not contender.slow
-    return given.size is FULL or not contender.slow
 
 
 def once(place: Place, given: Input, contender: Contender) -> Run:

@@ -12,12 +12,13 @@ from pyarrow import parquet as pq
 
 from scripts.bench import results as r
 from scripts.bench.inputs import job_python
-from scripts.bench.part import Contender, Input, Part, Place, job, peer
+from scripts.bench.part import FULL, QUICK, Contender, Input, Part, Place, job, peer
 from scripts.bench.results import Goal, Results
 from tests.emulators.clients import clients
 from tests.emulators.start import google_cloud
 
 OBJECT = "data/yellow/{name}.parquet"  # where our job puts the month
+SMALL = (QUICK, FULL)  # what is read into memory whole
 NOTES = """\
 - The limit holds the whole file in memory: download, gunzip (`isal`), `read_csv` of pyarrow with the declared types on
   all cores, `write_table` with zstd to the local disk. It uploads nothing. Its seconds begin after its imports.
@@ -37,9 +38,9 @@ class Lake(Place):
         self.python = job_python(folder, "web-to-gcs")
         self.bucket: storage.Bucket = services(env)[0].bucket(env["GCS_BUCKET"])
         self.contenders = (
-            Contender("limit", "limit: the whole file in memory", "file:in_memory.parquet", self.limit, tenfold=False),
+            Contender("limit", "limit: the whole file in memory", "file:in_memory.parquet", self.limit, sizes=SMALL),
             Contender("ours", "Longshore, csv.gz over HTTP", OBJECT, self.ours, ours=True),
-            Contender("pandas", "pandas `to_parquet` as published", "pandas.parquet", self.pandas, tenfold=False),
+            Contender("pandas", "pandas `to_parquet` as published", "pandas.parquet", self.pandas, sizes=SMALL),
         )
 
     def path(self, target: str) -> Path:

@@ -59,7 +59,7 @@ class Contender:
     """One command, run in a fresh process into a fresh target.
 
     target: what is made anew for each run; {name} in it stands for the input's. ours: it is run once before, so that
-    byte code and Prefect's database are there. slow: it runs fewer times. tenfold: it runs with ten times the rows too.
+    byte code and Prefect's database are there. slow: it runs fewer times. sizes: of the input with which it runs.
     python: its process is the one that works, so that its peak memory says something.
     """
 
@@ -69,7 +69,7 @@ class Contender:
     command: Callable[[Input, str], list[str]]
     ours: bool = False
     slow: bool = False
-    tenfold: bool = True
+    sizes: tuple[Size, ...] = (QUICK, FULL, TENFOLD)
     python: bool = True
 
 

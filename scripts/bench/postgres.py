@@ -15,7 +15,7 @@ from scripts.bench.cold import cold_start
 from scripts.bench.database import Database, database
 from scripts.bench.inputs import job_python
 from scripts.bench.measure import run_process
-from scripts.bench.part import Contender, Input, Part, Place, job, peer
+from scripts.bench.part import FULL, Contender, Input, Part, Place, job, peer
 from scripts.bench.results import Goal, Results
 
 OURS = ("ours_gz", "ours_parquet")
@@ -41,7 +41,9 @@ class Warehouse(Place):
             Contender("psql", r"`curl \| zcat \| psql \copy`, csv.gz", "bench_psql", self.copy_text, python=False),
             _dlt("dlt_parquet", "dlt, parquet files by ADBC, from csv.gz", "parquet", database),
             _dlt("dlt_csv", "dlt, csv files by COPY, from csv.gz", "csv", database),
-            Contender("to_sql", "pandas `to_sql` as published, csv.gz", "bench_to_sql", self.to_sql, slow=True),
+            Contender(
+                "to_sql", "pandas `to_sql` as published, csv.gz", "bench_to_sql", self.to_sql, slow=True, sizes=(FULL,)
+            ),
         )
 
     def settle(self, target: str) -> None:
@@ -103,7 +105,7 @@ def _dlt(key: str, title: str, files: str, database: Database) -> Contender:
     def command(given: Input, table: str) -> list[str]:
         return peer("dlt_load", given.url("csv.gz"), database.dlt_url, table.rpartition(".")[2], files)
 
-    return Contender(key, title, "bench_dlt.rides", command, slow=True)
+    return Contender(key, title, "bench_dlt.rides", command, slow=True, sizes=(FULL,))
 
 
 @contextmanager
