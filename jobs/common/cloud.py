@@ -4,6 +4,7 @@ Without a key file the credentials are those of the machine (Application Default
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -83,7 +84,8 @@ def explained(name: str) -> Iterator[None]:
         ) from error
     except (Forbidden, Unauthorized) as error:
         raise LoadError(
-            f"{name}: access is refused: {_said(error)}. The account needs the role Storage Object User on the bucket."
+            f"{name}: access is refused: {_said(error)}. The account needs a role on the bucket: Storage Object User,"
+            " or Storage Object Viewer where it only reads."
         ) from error
     except PreconditionFailed as error:
         raise LoadError(f"{name}: another run changed the object meanwhile. Run it again.", transient=True) from error
@@ -96,4 +98,5 @@ def explained(name: str) -> Iterator[None]:
 
 
 def _said(error: BaseException) -> str:
-    return str(getattr(error, "message", "") or error).rstrip(".")
+    """The message, without the request's address before it."""
+    return re.sub(r"^[A-Z]+ https?://\S+: ", "", str(getattr(error, "message", "") or error)).rstrip(".")

@@ -207,8 +207,12 @@ def refused(cloud: Cloud, url: str, **options: Any) -> LoadError:
         (Fault("status", status=403, reason="forbidden"), "refused with HTTP 403", False),
         (Fault("status", "POST", status=403, reason="forbidden"), "access is refused: .*Storage Object User", False),
         (Fault("status", "POST", status=401, reason="authError", times=9), "access is refused", False),
-        (Fault("status", "GET", status=403, reason="forbidden"), "access is refused: .*Storage Object User", False),
-        (Fault("status", "GET", times=99), "backendError by the proxy. Is the service up", True),
+        (
+            Fault("status", "GET", "t.parquet", status=403, reason="forbidden"),
+            "access is refused: .*Storage Object User",
+            False,
+        ),
+        (Fault("status", "GET", "t.parquet", times=99), "backendError by the proxy. Is the service up", True),
     ],
 )
 def test_an_upload_that_fails_leaves_the_object_as_it_was(

@@ -6,19 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-import pyarrow as pa
 from google.cloud import storage
-from pyarrow import parquet as pq
 
 from jobs.common.backoff import Backoff
 from jobs.common.bigquery.columns import check_columns, columns_of
 from jobs.common.cloud import explained, patience
 from jobs.common.errors import LoadError
+from jobs.common.lake.footer import TIMEOUT, read_footer, uri_of
 
-FOOTER_BYTES = 64 << 10
 MOST = 10_000  # objects that one load job takes
-TIMEOUT = 60.0
-MAGIC = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -58,10 +54,6 @@ def parts_of(uri: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-def uri_of(blob: storage.Blob) -> str:
-    return f"gs://{blob.bucket.name}/{blob.name}"
-
-
 def find(uri: str, client: storage.Client, backoff: Backoff, advice: str) -> Objects:
     """The objects at the address. Raises LoadError where there is none; advice: what to do then."""
     bucket, pattern = parts_of(uri)
@@ -97,7 +89,7 @@ def read_footers(objects: Objects, expected: dict[str, str] | None, whose: str, 
     is the first object's, and must be that of all: a load job takes no others.
     """
     with ThreadPoolExecutor(8) as pool:
-        read = list(pool.map(lambda blob: _footer(blob, backoff), objects.blobs))
+        read = list(pool.map(lambda blob: _footers(blob, backoff), objects.blobs))
     first, first_uri = read[0].columns, objects.uris[0]
     whose = whose if expected else first_uri
     for uri, footer in zip(objects.uris, read, strict=True):
@@ -111,34 +103,7 @@ def read_footers(objects: Objects, expected: dict[str, str] | None, whose: str, 
     return Footers(sum(footer.rows for footer in read), first, sum(footer.bytes for footer in read))
 
 
-def _footer(blob: storage.Blob, backoff: Backoff) -> Footers:
+def _footers(blob: storage.Blob, backoff: Backoff) -> Footers:
     """The footer of one object."""
-    name, size = uri_of(blob), int(blob.size or 0)
-    tail = _tail(blob, min(size, FOOTER_BYTES), backoff)
-    length, read = int.from_bytes(tail[-8:-4], "little") + 8, len(tail)
-    if tail[-4:] != MAGIC or length + len(MAGIC) > size:
-        raise LoadError(f"{name} is not Parquet, or was cut off: it ends with {tail[-8:]!r}. Write it anew.")
-    if length > len(tail):
-        tail = _tail(blob, length, backoff)
-        read += length
-    try:
-        footer = pq.read_metadata(pa.BufferReader(MAGIC + tail[-length:]))
-        schema = footer.schema.to_arrow_schema()
-    except (pa.ArrowException, OSError) as error:
-        raise LoadError(f"{name} is damaged Parquet: {error}. Write it anew.") from error
-    return Footers(footer.num_rows, columns_of(name, schema), read)
-
-
-def _tail(blob: storage.Blob, length: int, backoff: Backoff) -> bytes:
-    """The last bytes of the object."""
-    if not length:
-        return b""
-    with explained(uri_of(blob)):
-        data: bytes = blob.download_as_bytes(
-            start=blob.size - length,
-            if_generation_match=blob.generation,
-            checksum=None,
-            timeout=TIMEOUT,
-            retry=patience(backoff),
-        )
-    return data
+    footer = read_footer(blob, backoff)
+    return Footers(footer.rows, columns_of(uri_of(blob), footer.schema), footer.bytes)

@@ -6,9 +6,9 @@ from google.api_core.exceptions import Forbidden, NotFound
 from google.cloud import bigquery, storage
 
 from jobs.common.bigquery.columns import check_columns, table_columns
-from jobs.common.bigquery.objects import TIMEOUT
 from jobs.common.bigquery.service import Service, explained
 from jobs.common.errors import LoadError
+from jobs.common.lake.footer import TIMEOUT
 
 
 def find_dataset(service: Service, name: str, location: str | None) -> bigquery.Dataset | None:

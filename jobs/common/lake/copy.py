@@ -8,11 +8,11 @@ from hashlib import sha256
 
 import pyarrow as pa
 from google.cloud import storage
-from pyarrow import parquet as pq
 
 from jobs.common.backoff import Backoff, Log
 from jobs.common.cloud import explained, patience
 from jobs.common.errors import LoadError
+from jobs.common.lake.footer import read_footer
 from jobs.common.lake.parquet_parts import parquet_parts
 from jobs.common.lake.upload import Upload, uploading
 from jobs.common.read_ahead import read_ahead
@@ -21,8 +21,6 @@ from jobs.common.rows import Counts, kept, telling, widening
 from jobs.common.rules import NO_RULE
 from jobs.common.tables.read import Format, read_table
 from jobs.common.web import open_url
-
-FOOTER_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -93,18 +91,15 @@ def _settings(copy: Copy) -> str:
 
 def _verify(blob: storage.Blob, upload: Upload, rows: int, backoff: Backoff) -> None:
     """Note the rows in the object's metadata, once it is seen to be what was sent. Raises LoadError when it is not."""
-    generation = int(upload.resource["generation"])
+    generation, metadata = int(upload.resource["generation"]), blob.metadata
+    sent, there = (upload.crc32c, upload.size), (upload.resource["crc32c"], int(upload.resource["size"]))
     with explained(upload.name):
-        sent, there = (upload.crc32c, upload.size), (upload.resource["crc32c"], int(upload.resource["size"]))
         if sent != there:  # the service refuses it before, by the checksum in the upload's last request
             blob.delete(if_generation_match=generation, retry=patience(backoff))
             raise LoadError(f"{upload.name}: sent {sent} (crc32c, bytes), arrived {there}; removed.", transient=True)
-        with blob.open("rb", chunk_size=FOOTER_BYTES, if_generation_match=generation, retry=patience(backoff)) as file:
-            try:
-                arrived = pq.read_metadata(file).num_rows
-            except pa.ArrowInvalid as error:
-                raise LoadError(f"{upload.name} cannot be read back: {error}. Run it again.", transient=True) from error
+        blob.reload(if_generation_match=generation, retry=patience(backoff))
+        arrived = read_footer(blob, backoff).rows
         if arrived != rows:
             raise LoadError(f"{upload.name}: {rows:,} rows read, but {arrived:,} are in the object.")
-        blob.metadata = {**blob.metadata, "rows": str(rows)}
+        blob.metadata = {**metadata, "rows": str(rows)}
         blob.patch(if_generation_match=generation, retry=patience(backoff))
