@@ -205,7 +205,7 @@ def refused(cloud: Cloud, url: str, **options: Any) -> LoadError:
         (Fault("status", times=99), "gave up after 3 attempts: HTTP 503", True),
         (Fault("cut", times=99), "gave up after 3 attempts: Server disconnected", True),
         (Fault("status", status=403, reason="forbidden"), "refused with HTTP 403", False),
-        (Fault("status", "POST", status=403, reason="forbidden"), "access is refused: .*Storage Object User", False),
+        (Fault("status", "POST", status=403, reason="forbidden"), "refused: .*Storage Object User", False),
         (Fault("status", "POST", status=401, reason="authError", times=9), "access is refused", False),
         (
             Fault("status", "GET", "t.parquet", status=403, reason="forbidden"),
