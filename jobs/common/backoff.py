@@ -28,14 +28,14 @@ class Backoff:
 
         position: the byte of the file called `name` at which it broke.
         """
-        where = f" at byte {position:,}" if position else ""
+        where, why = f" at byte {position:,}" if position else "", str(broken).rstrip(".")
         if failures >= self.attempts:
             raise LoadError(
-                f"{name}: gave up{where} after {failures} attempts: {broken}. Is the site up? Run it again later.",
+                f"{name}: gave up{where} after {failures} attempts: {why}. Is the site up? Run it again later.",
                 transient=True,
             ) from broken
         delay = max(self.delay(failures), min(broken.wait, 300.0))
-        log.warning("%s: %s%s; attempt %d in %.1f s", name, broken, where, failures + 1, delay)
+        log.warning("%s: %s%s; attempt %d in %.1f s", name, why, where, failures + 1, delay)
         time.sleep(delay)
 
 

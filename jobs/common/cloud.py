@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
+from urllib.parse import urlsplit
 
 from google.api_core.exceptions import Forbidden, GoogleAPICallError, NotFound, PreconditionFailed, Unauthorized
 from google.api_core.retry import Retry
@@ -98,5 +99,9 @@ def explained(name: str) -> Iterator[None]:
 
 
 def _said(error: BaseException) -> str:
-    """The message, without the request's address before it."""
-    return re.sub(r"^[A-Z]+ https?://\S+: ", "", str(getattr(error, "message", "") or error)).rstrip(".")
+    """What the service says, without the request's address and the answer's JSON around it."""
+    if isinstance(error, RequestException) and error.request is not None:
+        return f"{urlsplit(str(error.request.url)).netloc} cannot be reached, or broke the connection"
+    text = str(getattr(error, "message", "") or error)
+    inner = re.search(r'"message": "([^"]+)"', text)
+    return (inner[1] if inner else re.sub(r"^[A-Z]+ https?://\S+: ", "", text)).rstrip(".")

@@ -197,27 +197,22 @@ def refused(cloud: Cloud, url: str, **options: Any) -> LoadError:
     return caught.value
 
 
-@pytest.mark.parametrize(
-    ("fault", "says", "transient"),
-    [
-        (Fault("status", status=412, reason="conditionNotMet"), "another run wrote the object meanwhile", True),
-        (Fault("status", status=410), "the service has forgotten the upload", True),
-        (Fault("status", times=99), "gave up after 3 attempts: HTTP 503", True),
-        (Fault("cut", times=99), "gave up after 3 attempts: Server disconnected", True),
-        (Fault("status", status=403, reason="forbidden"), "refused with HTTP 403", False),
-        (Fault("status", "POST", status=403, reason="forbidden"), "refused: .*Storage Object User", False),
-        (Fault("status", "POST", status=401, reason="authError", times=9), "access is refused", False),
-        (
-            Fault("status", "GET", "t.parquet", status=403, reason="forbidden"),
-            "access is refused: .*Storage Object User",
-            False,
-        ),
-        (Fault("status", "GET", "t.parquet", times=99), "backendError by the proxy. Is the service up", True),
-    ],
-)
-def test_an_upload_that_fails_leaves_the_object_as_it_was(
-    fault: Fault, says: str, transient: bool, cloud: Cloud, proxy: Proxy, before: str
-) -> None:
+FAILURES = {
+    "another run is faster": (Fault("status", status=412), "another run wrote the object meanwhile", True),
+    "the service forgets the upload": (Fault("status", status=410), "the service has forgotten the upload", True),
+    "the service is down for good": (Fault("status", times=99), "gave up after 3 attempts: HTTP 503", True),
+    "the connection breaks for good": (Fault("cut", times=99), "gave up after 3 attempts: Server disconn", True),
+    "the upload is refused": (Fault("status", status=403, reason="forbidden"), "HTTP 403 Forbidden: forbidden", False),
+    "no right to write": (Fault("status", "POST", status=403), "refused: .*Storage Object User", False),
+    "an account that is not known": (Fault("status", "POST", status=401, times=9), "access is refused", False),
+    "no right to look": (Fault("status", "GET", "t.parquet", status=403), "refused: .*Storage Object User", False),
+    "no answer to the first question": (Fault("status", "GET", "t.parquet", times=99), "Is the service up", True),
+}
+
+
+@pytest.mark.parametrize("what", FAILURES)
+def test_an_upload_that_fails_leaves_the_object_as_it_was(what: str, cloud: Cloud, proxy: Proxy, before: str) -> None:
+    fault, says, transient = FAILURES[what]
     proxy.faults.append(fault)
     error = refused(cloud, before)
     proxy.faults.clear()

@@ -107,8 +107,8 @@ class Upload:
             raise LoadError(f"{self.name}: {why}; nothing was written. Run it again.", transient=True)
         if status not in (200, 201, INCOMPLETE):
             raise LoadError(
-                f"{self.name}: the upload was refused with HTTP {status} {response.reason_phrase}:"
-                f" {response.text[:200]}. Nothing was written."
+                f"{self.name}: the upload was refused with HTTP {status} {response.reason_phrase}: {_said(response)}."
+                " Nothing was written."
             )
         return response
 
@@ -128,6 +128,13 @@ class Upload:
             )
         del self._held[: there - self._sent]
         self._sent = there
+
+
+def _said(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return response.text[:200]
 
 
 @contextmanager
