@@ -75,7 +75,7 @@ def inside(image: str, *command: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(env: dict[str, str], images: dict[str, str]) -> Iterator[dict[str, str]]:
     """`make up SOURCE=demo` from nothing, taken down with its data afterwards."""
     make(env, "clean", "YES=1")
