@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +29,11 @@ def bucket(block: str) -> GcsBucket:
     if name:
         return _made("", "", lambda: GcsBucket(bucket=name, gcp_credentials=_from_environment()))
     return _made(f"gcs-bucket/{block}", "GCS_BUCKET", lambda: GcsBucket.load(block))
+
+
+def object_name(block: GcsBucket, path: str) -> str:
+    """The whole name of an object: its path is below the block's folder. Who writes and who reads must agree on it."""
+    return str(PurePosixPath(block.bucket_folder or "") / path)
 
 
 def bigquery_client(block: str) -> bigquery.Client:

@@ -1,6 +1,5 @@
 """GCS to BigQuery: the Parquet objects of a slice become rows of a table, exactly once."""
 
-from pathlib import PurePosixPath
 from typing import Any
 
 from prefect import flow
@@ -91,7 +90,7 @@ def trips(
     data = taxi.dataset(color)
     return [
         load.Load(
-            uri=f"gs://{bucket.bucket}/{PurePosixPath(bucket.bucket_folder or '') / data.object(month)}",
+            uri=f"gs://{bucket.bucket}/{cloud.object_name(bucket, data.object(month))}",
             dataset=dataset,
             table=table or data.rides,
             slice=data.slice(month),

@@ -78,7 +78,7 @@ def one_file(
         raise LoadError(f"url needs path: the object to write, such as raw/orders.parquet, not {path!r}.")
     title = public_url(url).rsplit("/", 1)[-1]
     schema = declared_schema(columns) if columns else None
-    return copy.Copy(url, block.bucket, _below(block, path), title, file_format, schema, force, run_id())
+    return copy.Copy(url, block.bucket, cloud.object_name(block, path), title, file_format, schema, force, run_id())
 
 
 def trips(block: GcsBucket, color: str, year: int | None, months: list[int] | None, force: bool) -> list[copy.Copy]:
@@ -88,7 +88,7 @@ def trips(block: GcsBucket, color: str, year: int | None, months: list[int] | No
         copy.Copy(
             url=data.url(month),
             bucket=block.bucket,
-            path=_below(block, data.object(month)),
+            path=cloud.object_name(block, data.object(month)),
             title=data.slice(month),
             schema=data.schema,
             force=force,
@@ -96,7 +96,3 @@ def trips(block: GcsBucket, color: str, year: int | None, months: list[int] | No
         )
         for month in taxi.months_of(year, months, scheduled_start())
     ]
-
-
-def _below(block: GcsBucket, path: str) -> str:
-    return str(PurePosixPath(block.bucket_folder or "") / path)

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,15 +13,9 @@ import pytest
 from scripts.docker import docker_says
 from scripts.images import SERVED, jobs
 from scripts.settings import PASSWORDS, ROOT, read_env, settings
+from tests.emulators.servers import free_port
 
 PROJECT = "longshore-test"
-
-
-def free_port() -> str:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,7 +32,7 @@ def env() -> dict[str, str]:
     """Settings of a stack that shares nothing with a developer's."""
     mine = {name: secrets.token_hex(16) for name in PASSWORDS}
     mine |= {"COMPOSE_PROJECT_NAME": PROJECT, "NETWORK": PROJECT, "PREFECT_API_URL": ""}
-    mine |= {name: free_port() for name in ("PREFECT_PORT", "POSTGRES_PORT", "GCS_PORT", "BIGQUERY_PORT")}
+    mine |= {name: str(free_port()) for name in ("PREFECT_PORT", "POSTGRES_PORT", "GCS_PORT", "BIGQUERY_PORT")}
     example = read_env(ROOT / ".env.example")
     emulators = ("COMPOSE_PROFILES", "STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GCS_BUCKET")
     mine |= {name: example[name] for name in emulators}

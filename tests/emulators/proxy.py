@@ -7,9 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal
 from urllib.parse import urlsplit
+
+from tests.emulators.serve import serving
 
 # status: answer with it. cut: close after `at` bytes of the body, of which the emulator gets none; keep: the same, but
 # it keeps them. mute: pass the request on, then close without an answer. flip: change the body's last byte.
@@ -118,13 +120,5 @@ class _Handler(BaseHTTPRequestHandler):
 def proxied(target: str) -> Iterator[Proxy]:
     """A proxy before the emulator at `target`, until the block ends."""
     proxy = Proxy(target)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": proxy}))
-    server.daemon_threads = True
-    proxy.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(type("Handler", (_Handler,), {"proxy": proxy})) as proxy.url:
         yield proxy
-    finally:
-        server.shutdown()
-        server.server_close()

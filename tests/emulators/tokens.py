@@ -1,10 +1,11 @@
 """An OAuth token endpoint that lets everybody in."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.emulators.serve import serving
 
 TOKEN = json.dumps({"access_token": "local", "expires_in": 3600, "token_type": "Bearer"}).encode()
 
@@ -27,11 +28,5 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def tokens(host: str, port: int) -> Iterator[str]:
     """The endpoint's URL while it is served. port: 0 for a free one."""
-    server = ThreadingHTTPServer((host, port), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://{host}:{server.server_port}/token"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Handler, host, port) as url:
+        yield f"{url}/token"

@@ -1,24 +1,16 @@
 """Short forms that the tests of loads into BigQuery share."""
 
-import io
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import parquet as pq
 
 from jobs.common import cloud as google
 from jobs.common.bigquery import load
 from jobs.common.report import Report
 from tests.conftest import Cloud
-from tests.integration.loading import LOG, SOON
+from tests.integration.loading import LOG, SOON, parquet
 
 Books = dict[str, list[tuple[Any, ...]]]
-
-
-def parquet(table: pa.Table, **options: Any) -> bytes:
-    file = io.BytesIO()
-    pq.write_table(table, file, **options)
-    return file.getvalue()
 
 
 def numbers(count: int, start: int = 0) -> pa.Table:

@@ -1,8 +1,12 @@
 """Short forms that the integration tests share."""
 
+import io
 import logging
 import os
 from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet as pq
 
 from jobs.common.backoff import Backoff
 from jobs.common.postgres import load
@@ -32,3 +36,10 @@ def load_file(
     schema = declared_schema(columns) if columns else None
     options = {"slice": url, "title": url.rsplit("/", 1)[-1], **options}
     return load.run(Load(url, table, schema=schema, **options), database.engine, LOG, SOON)
+
+
+def parquet(table: pa.Table, **options: Any) -> bytes:
+    """The table as a Parquet file."""
+    file = io.BytesIO()
+    pq.write_table(table, file, **options)
+    return file.getvalue()

@@ -19,7 +19,8 @@ from jobs.gcs_to_bigquery.flow import gcs_to_bigquery
 from tests.conftest import Cloud
 from tests.emulators.proxy import Fault, Proxy, proxied
 from tests.integration.bad_input_table import noted
-from tests.integration.bigquery_loading import books, load_objects, parquet, put_object
+from tests.integration.bigquery_loading import books, load_objects, put_object
+from tests.integration.loading import parquet
 
 COLUMNS = declared_schema({"n": "integer", "s": "text"})
 GOOD = pa.Table.from_pylist([{"n": i, "s": str(i)} for i in range(1000)], schema=COLUMNS)

@@ -1,24 +1,16 @@
 """Any file into any table: what goes in is what comes out."""
 
-import io
 import json
 import os
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from jobs.common.errors import LoadError
 from tests.conftest import Database
-from tests.integration.loading import load_file, put
+from tests.integration.loading import load_file, parquet, put
 from tests.sources.server import Fault, Site
-
-
-def parquet(table: pa.Table, **options: Any) -> bytes:
-    file = io.BytesIO()
-    pq.write_table(table, file, **options)
-    return file.getvalue()
 
 
 def test_types_of_a_csv_are_inferred(database: Database, site: Site) -> None:

@@ -11,7 +11,7 @@ from tests.conftest import Cloud, Database
 from tests.integration.bigquery_loading import load_objects
 from tests.integration.loading import load_file, put
 from tests.integration.test_lake import PATH, copy_file, table
-from tests.integration.test_load_values import VALUES, key, spelled
+from tests.integration.test_load_values import VALUES, csv_file, key
 from tests.sources.server import Site
 
 Row = tuple[Any, ...]
@@ -23,12 +23,6 @@ def files(draw: st.DrawFn) -> tuple[dict[str, str], list[Row]]:
     kinds = draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=2, max_size=8))  # of one, null is an empty line
     rows = draw(st.lists(st.tuples(*(st.none() | VALUES[kind] for kind in kinds)), min_size=1, max_size=10))
     return {f"c{number}": kind for number, kind in enumerate(kinds)}, rows
-
-
-def as_csv(columns: dict[str, str], rows: list[Row]) -> bytes:
-    """An unquoted nothing is null, a quoted one the empty text."""
-    lines = [["" if v is None else '"' + spelled(v).replace('"', '""') + '"' for v in row] for row in rows]
-    return "\n".join(",".join(cells) for cells in [list(columns), *lines, []]).encode()
 
 
 def values(rows: Iterable[Row]) -> list[str]:
@@ -44,7 +38,7 @@ def test_rows_in_are_rows_out_on_every_sink(database: Database, cloud: Cloud, si
     def check(file: tuple[dict[str, str], list[Row]]) -> None:
         columns, rows = file
         name = f"t{next(numbers)}"
-        url = put(site, f"{name}.csv", as_csv(columns, rows))
+        url = put(site, f"{name}.csv", csv_file(columns, rows))
         load_file(database, url, table=name, columns=columns)
         copy_file(cloud, url, columns, force=True)
         load_objects(cloud, f"gs://{cloud.bucket.name}/{PATH}", table=name, slice=name)
