@@ -3,7 +3,10 @@
 The server keeps what is secret in them encrypted.
 """
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from prefect import get_client
@@ -16,24 +19,69 @@ from scripts.gcp_key import local_key, read_key, token_uri
 from scripts.settings import UserError, need
 
 CONNECTOR, CREDENTIALS, BUCKET = "postgres-connector", "zoom-gcp-creds", "zoom-gcs"
+NEW = "new"  # what `changed` says of a block that is not there
+
+
+@dataclass(frozen=True)
+class Named:
+    """A block, the name that jobs and workers know it by, and what may be said of it: nothing secret."""
+
+    name: str
+    block: Block
+    said: str
+
+
+async def wanted(env: Mapping[str, str]) -> list[Named]:
+    """All blocks, each after those that it refers to. What is not set has none: its jobs say so when they run."""
+    google = credentials(env, await service_key(env))
+    bucket = GcsBucket.construct(bucket=need(dict(env), "GCS_BUCKET")[0], bucket_folder="", gcp_credentials=google)
+    found = [
+        Named(CREDENTIALS, google, f"project {google.project or 'of the credentials'}, {whose(google)}"),
+        Named(BUCKET, bucket, f"gs://{bucket.bucket}, with {CREDENTIALS}"),
+    ]
+    if env.get("WAREHOUSE_HOST"):
+        postgres = connector(env)
+        parts = postgres.connection_info
+        said = f"{parts.username}@{parts.host}:{parts.port}/{parts.database}"
+        found.insert(0, Named(CONNECTOR, postgres, said))
+    return found
 
 
 async def register(env: Mapping[str, str]) -> list[str]:
     """Save all blocks with the server; a line on each, without secrets."""
-    postgres = connector(env)
-    parts = postgres.connection_info
-    google = credentials(env, await service_key(env))
-    bucket = GcsBucket.construct(bucket=need(dict(env), "GCS_BUCKET")[0], bucket_folder="", gcp_credentials=google)
-    return [
-        await save(CONNECTOR, postgres, f"{parts.username}@{parts.host}:{parts.port}/{parts.database}"),
-        await save(CREDENTIALS, google, f"project {google.project or 'of the credentials'}, {whose(google)}"),
-        await save(BUCKET, bucket, f"gs://{bucket.bucket}, with {CREDENTIALS}"),
-    ]
+    made = await wanted(env)
+    for one in made:
+        await one.block.save(one.name, overwrite=True)
+    said = [f"block {one.name}: {one.said}" for one in made]
+    if not env.get("WAREHOUSE_HOST"):
+        said.append(f"block {CONNECTOR}: left as it is, WAREHOUSE_HOST is empty; web-to-postgres needs it")
+    return said
 
 
-async def save(name: str, block: Block, said: str) -> str:
-    await block.save(name, overwrite=True)
-    return f"block {name}: {said}"
+async def changed(one: Named) -> str:
+    """What saving this block would change: names of fields, never what they hold; empty for nothing."""
+    async with get_client() as client:
+        try:
+            kind = one.block.get_block_type_slug()  # type: ignore[no-untyped-call]
+            there = await client.read_block_document_by_name(one.name, kind)
+        except ObjectNotFound:
+            return NEW
+    new = held(one.block)
+    return ", ".join(sorted(name for name in new if new[name] != there.data.get(name)))
+
+
+def held(block: Block) -> dict[str, Any]:
+    """What the server holds of a block, as it sends it, secrets in the clear; without blocks that it refers to."""
+    fields = block.schema(by_alias=False)["properties"].keys()
+    own = {name for name in fields if name[0] != "_" and not isinstance(getattr(block, name, None), Block)}
+
+    def plain(value: Any) -> Any:
+        if hasattr(value, "get_secret_value"):
+            return value.get_secret_value()
+        return value.value if isinstance(value, Enum) else str(value)
+
+    found: dict[str, Any] = json.loads(json.dumps(block.dict(include=own), default=plain))
+    return found
 
 
 def connector(env: Mapping[str, str]) -> SqlAlchemyConnector:
@@ -47,7 +95,10 @@ def connector(env: Mapping[str, str]) -> SqlAlchemyConnector:
     components = ConnectionComponents(
         driver=SyncDriver.POSTGRESQL_PSYCOPG2, host=host, port=port, database=database, username=user, password=password
     )
-    return SqlAlchemyConnector(connection_info=components)
+    made = SqlAlchemyConnector(connection_info=components)
+    # The server would hand it out to all who may look at the block, password and all; loading makes it anew.
+    made._rendered_url = made._rendered_url.set(password="")
+    return made
 
 
 async def service_key(env: Mapping[str, str]) -> dict[str, Any] | None:
@@ -56,7 +107,7 @@ async def service_key(env: Mapping[str, str]) -> dict[str, Any] | None:
         return found
     if not env.get("STORAGE_EMULATOR_HOST"):
         return None
-    tokens = token_uri(env["STORAGE_EMULATOR_HOST"])
+    tokens = env.get("TOKEN_URI") or token_uri(env["STORAGE_EMULATOR_HOST"])
     there = await registered_key()
     return there if there.get("token_uri") == tokens else local_key(tokens, env.get("GCP_PROJECT") or "local")
 

@@ -1,113 +1,109 @@
-"""Register what Prefect needs to know: the blocks, the work pools, and a deployment for each job."""
+"""Register what Prefect needs to know: the blocks, the work pool, and a deployment for each job."""
 
 import argparse
 import asyncio
-import importlib
 import json
-import os
 import sys
-import warnings
 from collections.abc import Mapping
-from typing import Any
 
-os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-warnings.filterwarnings("ignore")  # Prefect warns of every class that its next version lacks; we pin this one
-from prefect import get_client  # noqa: E402
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate  # noqa: E402
-from prefect.client.schemas.schedules import CronSchedule  # noqa: E402
-from prefect.deployments.deployments import Deployment  # noqa: E402
-from prefect.exceptions import ObjectNotFound  # noqa: E402
-from prefect.flows import load_flow_from_entrypoint  # noqa: E402
-from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: E402
+from prefect import get_client
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
 
-from scripts import blocks  # noqa: E402
-from scripts.settings import ROOT, UserError, settings  # noqa: E402
-from workpools import docker  # noqa: E402
-from workpools.job import JobDeployment  # noqa: E402
-
-FLOWS = "/opt/prefect/flows"  # where every image keeps the code
+from scripts import blocks
+from scripts.api import api_settings, every, need_api
+from scripts.deployments import OURS, deployments, wanted
+from scripts.environment import Environment, read_environment
+from scripts.settings import UserError, settings
+from workpools.pools import POOLS, Pool
 
 
-def deployments() -> list[JobDeployment]:
-    """The DEPLOYMENTS of every jobs/*/deployment.py."""
-    modules = sorted(path.parent.name for path in (ROOT / "jobs").glob("*/deployment.py"))
-    return [one for name in modules for one in importlib.import_module(f"jobs.{name}.deployment").DEPLOYMENTS]
-
-
-async def put_pool(name: str, kind: str, template: Mapping[str, Any]) -> str:
-    """Create a work pool, or give the one that is there this template; what was done."""
+async def put_pool(pool: Pool) -> str:
+    """Create the work pool, or give the one that is there this template; what was done."""
+    template = json.loads(pool.TEMPLATE.read_text())
     async with get_client() as client:
         try:
-            there = await client.read_work_pool(name)
+            there = await client.read_work_pool(pool.TYPE)
         except ObjectNotFound:
-            wanted = {"name": name, "type": kind, "base_job_template": template}
-            await client.create_work_pool(WorkPoolCreate.parse_obj(wanted))
+            new = {"name": pool.TYPE, "type": pool.TYPE, "base_job_template": template}
+            await client.create_work_pool(WorkPoolCreate.parse_obj(new))
             return "created"
-        if there.type != kind:
-            raise UserError(f"work pool {name} is of type {there.type}, not {kind}: delete it or rename ours")
-        await client.update_work_pool(name, WorkPoolUpdate.parse_obj({"base_job_template": template}))
+        if there.type != pool.TYPE:
+            raise UserError(f"work pool {pool.TYPE} is of type {there.type}, not {pool.TYPE}: delete it or rename it")
+        if there.base_job_template == template:
+            return "unchanged"
+        await client.update_work_pool(pool.TYPE, WorkPoolUpdate.parse_obj({"base_job_template": template}))
         return "updated"
 
 
-async def build(job: JobDeployment, env: Mapping[str, str]) -> Deployment:
-    """A job's deployment. Every field is set, so that a redeploy means what the code says and nothing else."""
-    block = docker.job_block(job, env)
-    schedules = [CronSchedule(cron=job.schedule.cron, timezone=job.schedule.timezone)] if job.schedule else []
-    return await Deployment.build_from_flow(
-        # From the source when the job's packages are not installed here, as in the image that `make up` deploys with.
-        flow=load_flow_from_entrypoint(str(ROOT / job.entrypoint)),
-        name=job.name,
-        description=job.description,
-        version=env["TAG"],
-        tags=[job.job],
-        parameters=dict(job.parameters),
-        schedules=schedules,
-        infrastructure=block,
-        work_pool_name=job.pool,
-        work_queue_name=job.flow,
-        job_variables=docker.job_variables(block),
-        path=FLOWS,
-        entrypoint=job.entrypoint,
-        enforce_parameter_schema=True,
-        skip_upload=True,
-        load_existing=False,
-        ignore_file=os.devnull,  # else Prefect makes a .prefectignore, which a read-only container can't
-    )
-
-
-async def deploy(env: Mapping[str, str]) -> None:
+async def deploy(pool: Pool, place: Environment, env: Mapping[str, str], job: str = "", prune: bool = False) -> None:
     """Register everything at PREFECT_API_URL; each step says what it did."""
-    with temporary_settings({PREFECT_API_URL: env["PREFECT_API_URL"]}):
-        await need_api(env["PREFECT_API_URL"])
+    with api_settings(env):
+        await need_api()
+        made = await wanted(pool, place, env, job)  # before anything is changed: it may be wrong
         print(*await blocks.register(env), sep="\n")
-        done = await put_pool("docker", "docker", json.loads(docker.TEMPLATE.read_text()))
-        print(f"work pool docker: {done}")
-        for job in deployments():
-            deployment = await build(job, env)
-            await deployment.infrastructure.save(f"{job.flow}-{job.name}", overwrite=True)
-            await deployment.apply(work_queue_concurrency=job.concurrency)
-            when = f"{job.schedule.cron} {job.schedule.timezone}" if job.schedule else "on demand"
-            print(f"deployment {job.path}: {deployment.job_variables['image']}, {when}")
+        print(f"work pool {pool.TYPE}: {await put_pool(pool)}")
+        for one, deployment in made:
+            await deployment.infrastructure.save(one.path.replace("/", "-"), overwrite=True)
+            await deployment.apply(work_queue_concurrency=one.concurrency)
+            when = f"{one.schedule.cron} {one.schedule.timezone}" if one.schedule else "on demand"
+            what = deployment.job_variables.get("image", "this checkout")
+            print(f"deployment {one.path}: {what}, {when}")
+        for path, gone in (await removed()).items():
+            if prune:
+                await delete(gone)
+            print(f"deployment {path}: no longer in the code, {'deleted' if prune else 'PRUNE=1 deletes it'}")
 
 
-async def need_api(url: str) -> None:
-    """Fail with advice where no Prefect server answers."""
-    try:
-        async with get_client() as client:
-            problem: Exception | None = await client.api_healthcheck()
-    except Exception as error:  # whatever the client makes of a wrong address
-        problem = error
-    if problem:
-        raise UserError(f"no Prefect API at {url} ({type(problem).__name__}). Start one with `make up`.")
+async def removed() -> dict[str, DeploymentResponse]:
+    """Deployments made here, by flow/deployment, that the code has no more."""
+    async with get_client() as client:
+        there = [one for one in await every(client.read_deployments) if OURS in one.tags]
+        flows = {one.flow_id: (await client.read_flow(one.flow_id)).name for one in there}
+    known = {job.path for job in deployments()}
+    paths = {f"{flows[one.flow_id]}/{one.name}": one for one in there}
+    return {path: one for path, one in sorted(paths.items()) if path not in known}
+
+
+async def delete(gone: DeploymentResponse) -> None:
+    """Delete a deployment with its scheduled runs and its work queue. Its runs that were stay on record.
+
+    So does its infrastructure block: with it Prefect would delete all runs that it was used for.
+    """
+    async with get_client() as client:
+        await client.delete_deployment(gone.id)
+        queue = (gone.work_pool_name, gone.work_queue_name)
+        if queue not in [(one.work_pool_name, one.work_queue_name) for one in await every(client.read_deployments)]:
+            found = await client.read_work_queue_by_name(gone.work_queue_name, gone.work_pool_name)
+            await client.delete_work_queue_by_id(found.id)
+
+
+def place_of(pool: str, environment: str = "") -> tuple[Pool, Environment]:
+    """A pool by name and an environment by name; where none is named, the pool's."""
+    if pool not in POOLS:
+        raise UserError(f"POOL={pool}: there are {', '.join(POOLS)}")
+    return POOLS[pool], read_environment(environment or settings().get("ENVIRONMENT") or POOLS[pool].ENVIRONMENT)
+
+
+def arguments(prog: str, description: str | None) -> argparse.ArgumentParser:
+    """The command line that deploy and deploy_diff share."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("--pool", default="docker", help=f"{', '.join(POOLS)} (%(default)s)")
+    parser.add_argument("--job", default="", help="JOB, FLOW or FLOW/NAME (default: all)")
+    parser.add_argument("--environment", default="", help="environments/NAME.toml (default: by the pool)")
+    parser.epilog = "Where and with what: .env.example, environments/*.toml."
+    return parser
 
 
 def main() -> None:
     """Parse the command line and deploy."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.deploy", description=__doc__)
-    parser.epilog = "Where and with what: the settings of .env.example."
-    parser.parse_args()
+    parser = arguments("python -m scripts.deploy", __doc__)
+    parser.add_argument("--prune", action="store_true", help="delete deployments that the code has no more")
+    args = parser.parse_args()
     try:
-        asyncio.run(deploy(settings()))
+        pool, place = place_of(args.pool, args.environment)
+        asyncio.run(deploy(pool, place, place.settings(), args.job, args.prune))
     except UserError as error:
         sys.exit(str(error))
 

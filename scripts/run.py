@@ -8,27 +8,20 @@ import asyncio
 import difflib
 import json
 import logging
-import os
 import sys
-import warnings
 from typing import Any
 from uuid import UUID
 
-os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-warnings.filterwarnings("ignore")
-from prefect import get_client  # noqa: E402
-from prefect.client.orchestration import PrefectClient  # noqa: E402
-from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId  # noqa: E402
-from prefect.client.schemas.objects import FlowRun, State  # noqa: E402
-from prefect.client.schemas.responses import DeploymentResponse  # noqa: E402
-from prefect.client.schemas.sorting import LogSort  # noqa: E402
-from prefect.exceptions import PrefectHTTPStatusError  # noqa: E402
-from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: E402
+from scripts.api import PAGE, api_settings, connected, every, here, page, shown  # first: it quietens Prefect
+from scripts.settings import UserError
 
-from scripts.deploy import need_api  # noqa: E402
-from scripts.settings import UserError, settings  # noqa: E402
-
-PAGE = 200
+# isort: split
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import LogSort
+from prefect.exceptions import PrefectHTTPStatusError
 
 
 def read_params(text: str) -> dict[str, Any]:
@@ -54,8 +47,8 @@ def check_params(params: dict[str, Any], deployment: DeploymentResponse) -> None
 
 async def find_deployment(client: PrefectClient, job: str) -> DeploymentResponse:
     """The deployment of a job, given as JOB, FLOW or FLOW/NAME."""
-    flows = {flow.id: flow.name for flow in await client.read_flows()}
-    paths = {f"{flows[one.flow_id]}/{one.name}": one for one in await client.read_deployments()}
+    flows = {flow.id: flow.name for flow in await every(client.read_flows)}
+    paths = {f"{flows[one.flow_id]}/{one.name}": one for one in await every(client.read_deployments)}
     matching = [path for path, found in paths.items() if job in (path, path.split("/")[0], *found.tags)]
     if len(matching) != 1:
         known = ", ".join(sorted(matching or paths)) or "none yet, see `make deploy`"
@@ -98,27 +91,26 @@ async def show_logs(client: PrefectClient, run_id: UUID, shown: int) -> int:
     wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
     count = 0
     while True:
-        page = await client.read_logs(wanted, limit=PAGE, offset=shown + count, sort=LogSort.TIMESTAMP_ASC)
-        for line in page:
+        lines = await client.read_logs(wanted, limit=PAGE, offset=shown + count, sort=LogSort.TIMESTAMP_ASC)
+        for line in lines:
             stamp = line.timestamp.in_timezone("local").format("HH:mm:ss")
             print(f"{stamp} {logging.getLevelName(line.level):8} {line.message}", flush=True)
-        count += len(page)
-        if len(page) < PAGE:
+        count += len(lines)
+        if len(lines) < PAGE:
             return count
 
 
-async def run(url: str, job: str, params: dict[str, Any]) -> int:
+async def run(job: str, params: dict[str, Any]) -> int:
     """Start, follow, and turn the last state into an exit code."""
-    await need_api(url)
-    async with get_client() as client:
+    async with connected() as client:
         started = await create_run(client, job, params)
-        print(f"run {started.name}: {url.removesuffix('/api')}/flow-runs/flow-run/{started.id}", flush=True)
+        print(f"run {started.name}: {page('flow-runs', 'flow-run', started.id)}", flush=True)
         try:
             state = await follow(client, started.id)
         except asyncio.CancelledError:
             print(
                 f"\nNo longer following; run {started.name} goes on. To stop it:"
-                f"\n  PREFECT_API_URL={url} .venv/bin/prefect flow-run cancel {started.id}"
+                f"\n  PREFECT_API_URL={shown(str(client.api_url))} .venv/bin/prefect flow-run cancel {started.id}"
             )
             raise
     return 0 if state.is_completed() else 1
@@ -133,9 +125,9 @@ def main() -> None:
     parser.add_argument("--params", default="{}", help='parameters as JSON, such as {"months": [1]}')
     args = parser.parse_args()
     try:
-        params, url = read_params(args.params), settings()["PREFECT_API_URL"]
-        with temporary_settings({PREFECT_API_URL: url}):
-            sys.exit(asyncio.run(run(url, args.job, params)))
+        params = read_params(args.params)
+        with api_settings(here()):
+            sys.exit(asyncio.run(run(args.job, params)))
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

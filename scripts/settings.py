@@ -1,8 +1,12 @@
-"""Settings: the environment, then .env, then .env.example; and the making of .env."""
+"""Settings: the environment, then .env, then .env.example; and the making of .env.
+
+scripts/environment.py puts what differs from place to place in between.
+"""
 
 import os
 import secrets
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,9 +24,9 @@ def read_env(path: Path) -> dict[str, str]:
     return {name.strip(): value.strip() for name, value in pairs}
 
 
-def settings() -> dict[str, str]:
-    """Every setting by name, with the empty ones that can be found out filled in."""
-    known = {**read_env(ROOT / ".env.example"), **read_env(ROOT / ".env")}
+def settings(over: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Every setting by name, with the empty ones that can be found out filled in; `over` wins over the files."""
+    known = {**read_env(ROOT / ".env.example"), **read_env(ROOT / ".env"), **(over or {})}
     found = {**known, **{name: value for name, value in os.environ.items() if name not in known or value}}
     found["TAG"] = found.get("TAG") or image_tag()
     found["DOCKER_GID"] = found.get("DOCKER_GID") or socket_group(found.get("DOCKER_SOCKET", ""))

@@ -11,7 +11,7 @@ from scripts.gcp_key import read_key
 from scripts.images import build_all
 from scripts.settings import UserError, make_env, settings
 
-PROFILES = {"emulators": ("gcs", "bigquery"), "demo": ("sources",)}
+PROFILES = {"emulators": ("gcs", "bigquery"), "demo": ("sources",), "cloud-worker": ("cloud-worker",)}
 STAND_IN = "http://sources:8000/nyc-tlc-data/releases/download"
 
 

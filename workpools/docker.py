@@ -1,21 +1,26 @@
 """How a job is run on a Docker engine. The block is the one source of truth.
 
 A worker never reads the block: it reads the work pool's template and the deployment's job variables, so both are made
-from the block here. `python -m workpools.docker` writes the template to docker.json; a test tells when they drift.
+from the block here. `python -m workpools` writes the templates to *.json; a test tells when they drift.
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from prefect.infrastructure.container import DockerContainer, ImagePullPolicy
 
-from workpools.job import JobDeployment
+from workpools.job import COMMAND, IN_IMAGE, JobDeployment
 
+TYPE = "docker"
 TEMPLATE = Path(__file__).with_name("docker.json")
+FLOWS = IN_IMAGE
+ENVIRONMENT = "local"
+NEEDS = ("NETWORK",)
 CA_PATH = "/etc/ssl/job-ca.crt"
+# The block's names -> the worker's.
+POLICIES = {ImagePullPolicy.NEVER: "Never", ImagePullPolicy.IF_NOT_PRESENT: "IfNotPresent"}
 
 # The block has no fields for these; the worker hands them to docker-py as they are.
 HARDENING: dict[str, Any] = {
@@ -33,8 +38,9 @@ def block(image: str, memory_mib: int, network: str, env: Mapping[str, str], ca_
     memory = f"{memory_mib}m"
     return DockerContainer(
         image=image,
-        image_pull_policy=ImagePullPolicy.NEVER,
-        command=["python", "-m", "prefect.engine"],
+        # What is named by its digest can only be one image, wherever it comes from; a tag is looked for here alone.
+        image_pull_policy=ImagePullPolicy.IF_NOT_PRESENT if "@sha256:" in image else ImagePullPolicy.NEVER,
+        command=COMMAND,
         # Not auto_remove: the engine would take the exit code along, and a killed run would look alive for ever.
         # workpools/worker.py removes the container once it has read the code.
         auto_remove=False,
@@ -46,11 +52,9 @@ def block(image: str, memory_mib: int, network: str, env: Mapping[str, str], ca_
     )
 
 
-def job_block(job: JobDeployment, env: Mapping[str, str]) -> DockerContainer:
+def job_block(job: JobDeployment, image: str, env: Mapping[str, str]) -> DockerContainer:
     """The block of one deployment, under these settings."""
-    chosen = {name: env[name] for name in job.settings if env.get(name)}
-    image = f"{env['IMAGE_PREFIX']}/{job.job}:{env['TAG']}"
-    return block(image, job.memory_mib, env["NETWORK"], chosen, env.get("JOB_CA_FILE", ""))
+    return block(image, job.memory_mib, env["NETWORK"], job.chosen(env), env.get("JOB_CA_FILE", ""))
 
 
 def template() -> dict[str, Any]:
@@ -68,12 +72,13 @@ def template() -> dict[str, Any]:
     return made
 
 
-def job_variables(made: DockerContainer) -> dict[str, Any]:
+def job_variables(job: JobDeployment, image: str, env: Mapping[str, str]) -> dict[str, Any]:
     """A deployment's job variables: every field of its block under the worker's names."""
-    policy = {"ALWAYS": "Always", "NEVER": "Never", "IF_NOT_PRESENT": "IfNotPresent"}
+    made = job_block(job, image, env)
+    assert made.image_pull_policy is not None  # block() sets it
     return {
         "image": made.image,
-        "image_pull_policy": policy[made.image_pull_policy.value] if made.image_pull_policy else None,
+        "image_pull_policy": POLICIES[made.image_pull_policy],
         "command": " ".join(made.command or []),
         "auto_remove": made.auto_remove,
         "networks": made.networks,
@@ -82,7 +87,3 @@ def job_variables(made: DockerContainer) -> dict[str, Any]:
         "env": made.env,
         "volumes": made.volumes,
     }
-
-
-if __name__ == "__main__":
-    TEMPLATE.write_text(json.dumps(template(), indent=2) + "\n")

@@ -17,7 +17,7 @@ initialise() {
     echo "Postgres has no data yet and no superuser password: set POSTGRES_PASSWORD." >&2
     exit 1
   fi
-  # shellcheck disable=SC2086 - the arguments are words
+  # shellcheck disable=SC2086 # the arguments are words
   initdb --username="$POSTGRES_USER" --pwfile=<(printf '%s\n' "${POSTGRES_PASSWORD:-}") \
     --auth-local=trust --auth-host="${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" ${POSTGRES_INITDB_ARGS:-}
   echo "listen_addresses = '*'" >> "$PGDATA/postgresql.conf"
@@ -30,6 +30,7 @@ initialise() {
   fi
   export PGDATABASE=$POSTGRES_DB
   local script
+  # shellcheck disable=SC1090 # the scripts are the user's
   for script in /docker-entrypoint-initdb.d/*; do
     case $script in
       *.sh) echo "running $script"; if [ -x "$script" ]; then "$script"; else . "$script"; fi ;;

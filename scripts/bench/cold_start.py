@@ -5,7 +5,6 @@ Needs a Docker engine and the images of `make images`; brings a Prefect server o
 
 import argparse
 import asyncio
-import json
 import re
 import subprocess
 import sys
@@ -17,12 +16,14 @@ from datetime import datetime
 from prefect import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from scripts import deploy
+from scripts.deploy import put_pool
+from scripts.deployments import build, deployments
 from scripts.docker import docker, docker_says, image_exists, need_engine
 from scripts.images import image_name
 from scripts.settings import UserError, settings
-from workpools.docker import HARDENING, TEMPLATE, job_block
+from workpools.docker import HARDENING, job_block
 from workpools.job import JobDeployment
+from workpools.pools import POOLS
 
 NAME = "longshore-cold-start"
 LOCKED = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
@@ -50,8 +51,8 @@ def server(image: str) -> Iterator[str]:
 
 async def create_run(job: JobDeployment, env: dict[str, str]) -> str:
     """Register the deployment and a run of it that ends at once; the run's id."""
-    await deploy.put_pool("docker", "docker", json.loads(TEMPLATE.read_text()))
-    deployment_id = await (await deploy.build(job, env)).apply()
+    await put_pool(POOLS["docker"])
+    deployment_id = await (await build(job, POOLS["docker"], env, image_name(job.job, env), env["TAG"])).apply()
     parameters = {"url": "http://127.0.0.1:9/none.csv", "table": "none"}
     async with get_client() as client:
         return str((await client.create_flow_run_from_deployment(deployment_id, parameters=parameters)).id)
@@ -59,7 +60,7 @@ async def create_run(job: JobDeployment, env: dict[str, str]) -> str:
 
 def start(job: JobDeployment, env: dict[str, str], run_id: str) -> float:
     """Start the container as the worker does; seconds until the flow's first line."""
-    block = job_block(job, env)
+    block = job_block(job, image_name(job.job, env), env)
     limits = [f"--memory={block.mem_limit}", f"--pids-limit={HARDENING['pids_limit']}", "--init"]
     variables = {"PREFECT__FLOW_RUN_ID": run_id, "PREFECT_API_URL": f"http://{NAME}:4200/api"}
     variables["WAREHOUSE_URL"] = "postgresql+psycopg2://nobody@127.0.0.1:9/none"
@@ -97,7 +98,7 @@ def cold_start(name: str = "web-to-postgres", times: int = 3) -> float:
     images = [image_name(image, env) for image in (name, "orchestration")]
     if missing := [image for image in images if not image_exists(image)]:
         raise UserError(f"no image {missing[0]}: run `make images`")
-    job = next(job for job in deploy.deployments() if job.job == name)
+    job = next(job for job in deployments() if job.job == name)
     with server(images[1]) as url, temporary_settings({PREFECT_API_URL: url}):
         return min(start(job, env, asyncio.run(create_run(job, env))) for _ in range(times))
 

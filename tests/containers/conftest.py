@@ -16,6 +16,7 @@ from scripts.settings import PASSWORDS, ROOT, read_env, settings
 from tests.emulators.servers import free_port
 
 PROJECT = "longshore-test"
+PORTS = ("PREFECT_PORT", "POSTGRES_PORT", "GCS_PORT", "TOKEN_PORT", "BIGQUERY_PORT")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,7 +33,7 @@ def env() -> dict[str, str]:
     """Settings of a stack that shares nothing with a developer's."""
     mine = {name: secrets.token_hex(16) for name in PASSWORDS}
     mine |= {"COMPOSE_PROJECT_NAME": PROJECT, "NETWORK": PROJECT, "PREFECT_API_URL": ""}
-    mine |= {name: str(free_port()) for name in ("PREFECT_PORT", "POSTGRES_PORT", "GCS_PORT", "BIGQUERY_PORT")}
+    mine |= {name: str(free_port()) for name in PORTS}
     example = read_env(ROOT / ".env.example")
     emulators = ("COMPOSE_PROFILES", "STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GCS_BUCKET")
     mine |= {name: example[name] for name in emulators}

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,14 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlo
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.workers.process import ProcessWorker
 
-from scripts.deploy import build, deployments, put_pool
+from scripts.deploy import put_pool
+from scripts.deployments import build, deployments
 from scripts.settings import ROOT
 from tests.emulators.servers import free_port, stop, wait_for
+from workpools.pools import POOLS
 
 POOL = "process"
-IMAGES = {"IMAGE_PREFIX": "none", "TAG": "none", "NETWORK": "none"}
 
 
 @contextmanager
@@ -41,8 +40,8 @@ def process(home: Path, name: str, *words: str, **env: str) -> Iterator[subproce
 
 
 @contextmanager
-def server(home: Path) -> Iterator[str]:
-    """The server, and what is deployed on it; its API's URL."""
+def bare_server(home: Path) -> Iterator[str]:
+    """The server, with nothing on it; its API's URL, which Prefect's clients here use meanwhile."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     start = ["server", "start", "--port", str(port)]
@@ -54,8 +53,15 @@ def server(home: Path) -> Iterator[str]:
     with process(home, "server", *start, **settings) as started:
         wait_for(f"{url}/health", started)
         with temporary_settings({PREFECT_API_URL: url}):
-            asyncio.run(deploy())
             yield url
+
+
+@contextmanager
+def server(home: Path) -> Iterator[str]:
+    """The same, with every job deployed."""
+    with bare_server(home) as url:
+        asyncio.run(deploy())
+        yield url
 
 
 @contextmanager
@@ -68,12 +74,11 @@ def worker(home: Path, url: str, env: Mapping[str, str]) -> Iterator[None]:
 
 async def deploy() -> None:
     """Every job as `make deploy` does it, but to run as a process of this machine."""
-    await put_pool(POOL, "process", ProcessWorker.get_default_base_job_template())
+    await put_pool(POOLS[POOL])
     for job in deployments():
-        made = await build(replace(job, pool=POOL), IMAGES)
+        made = await build(job, POOLS[POOL], {}, image="", revision="none")
         await made.infrastructure.save(job.path.replace("/", "-"))
-        here = made.copy(update={"path": str(ROOT), "job_variables": {"working_dir": str(ROOT)}})
-        await here.apply(work_queue_concurrency=job.concurrency)
+        await made.apply(work_queue_concurrency=job.concurrency)
 
 
 def api(method: str, *given: Any, **named: Any) -> Any:

@@ -46,3 +46,15 @@ def test_an_unknown_job_is_an_error(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert "no job 'web-to-nowhere'" in done.stderr
+
+
+def test_the_flows_are_apart_from_what_changes_less(tmp_path: Path) -> None:
+    whole, code, flows = tmp_path / "whole", tmp_path / "code", tmp_path / "flows"
+    files = chosen("etl-parent", whole)
+    command = [sys.executable, "docker/select_code.py", "--job", "etl-parent", "--flows", str(flows), ".", str(code)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    parts = [{str(path.relative_to(part)) for path in part.rglob("*.py")} for part in (code, flows)]
+    assert parts[0] | parts[1] == files
+    assert not parts[0] & parts[1]
+    assert {file.split("/")[1] for file in parts[1]} == {"etl_parent", "web_to_gcs", "gcs_to_bigquery"}
+    assert list(flows.rglob("*.pyc"))

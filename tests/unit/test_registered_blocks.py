@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from prefect import get_client
 from prefect_gcp import GcpCredentials, GcsBucket
+from prefect_sqlalchemy import SqlAlchemyConnector
 
-from scripts.blocks import BUCKET, CREDENTIALS, register
+from scripts.blocks import BUCKET, CONNECTOR, CREDENTIALS, register
 from scripts.gcp_key import local_key, token_uri
 from scripts.settings import UserError
 
@@ -86,6 +87,25 @@ def test_a_wrong_key_file_is_named_and_not_shown(tmp_path: Path, content: str, m
         asyncio.run(register({**CLOUD, "GCP_KEY_FILE": str(file)}))
     assert "GCP_KEY_FILE" in str(raised.value)
     assert "s3cret" not in str(raised.value)
+
+
+def test_the_server_shows_no_password_of_the_warehouse() -> None:
+    """The library renders the address, password and all, into a field that the server does not know to hide."""
+
+    async def shown() -> str:
+        await register(CLOUD)
+        async with get_client() as client:
+            return str(
+                await client.read_block_document_by_name(CONNECTOR, "sqlalchemy-connector", include_secrets=False)
+            )
+
+    assert "s3cret" not in asyncio.run(shown())
+    assert SqlAlchemyConnector.load(CONNECTOR)._rendered_url.password == "s3cret!"
+
+
+def test_where_there_is_no_warehouse_its_block_is_left_alone() -> None:
+    said, _, _ = registered({**CLOUD, "WAREHOUSE_HOST": ""})
+    assert said[2].startswith("block postgres-connector: left as it is, WAREHOUSE_HOST is empty")
 
 
 def test_a_missing_key_file_is_an_error() -> None:

@@ -1,0 +1,63 @@
+"""What Prefect knows, on one screen: pools, workers, each deployment's last and next run, and what wants attention.
+
+0: all is well. 1: something wants attention. 2: no answer from Prefect, or the call was wrong.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from datetime import timedelta
+
+from scripts.api import api_settings, connected, here, page, shown  # first: it quietens Prefect
+from scripts.settings import UserError
+
+# isort: split
+from prefect.settings import PREFECT_API_URL
+from rich.console import Console
+from rich.text import Text
+
+from scripts.status.attention import PREFECT, attention
+from scripts.status.read import read
+from scripts.status.show import tables
+
+WIDTH = 120  # where nobody says: in a file, in CI
+
+
+async def status(patience: timedelta) -> int:
+    """Read, show; the exit code."""
+    async with connected() as client:
+        picture = await read(client)
+    console = Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH, highlight=False)
+    console.print(f"Prefect {page()}, {picture.now.format('YYYY-MM-DD HH:mm zz')}\n")
+    console.print(*tables(picture), sep="\n")
+    wrong = attention(picture, patience)
+    console.print("\nWants attention:" if wrong else "\nAll is well.", style="bold")
+    for line in wrong:
+        console.print(Text(f"! {line}"), soft_wrap=True)
+    if any(PREFECT in line for line in wrong):
+        console.print(f"For {PREFECT}: export PREFECT_API_URL={shown(str(PREFECT_API_URL.value()))}", soft_wrap=True)
+    return 1 if wrong else 0
+
+
+def main() -> None:
+    """Parse the command line and look."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.status", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--patience", type=int, default=10, metavar="MINUTES", help="how long a run may be late or stuck (%(default)s)"
+    )
+    args = parser.parse_args()
+    try:
+        with api_settings(here()):
+            sys.exit(asyncio.run(status(timedelta(minutes=args.patience))))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Start a worker of a pool on this machine, with the settings that `make deploy` has."""
+
+import argparse
+import asyncio
+import os
+import sys
+
+from scripts.api import api_settings, need_api
+from scripts.deploy import place_of
+from scripts.settings import ROOT, UserError
+
+# Prefect's and Google's own names -> ours.
+NAMES = {
+    "PREFECT_API_URL": "PREFECT_API_URL",
+    "PREFECT_API_KEY": "PREFECT_API_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS": "GCP_KEY_FILE",
+}
+
+
+def main() -> None:
+    """Parse the command line; become the worker."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.worker", description=__doc__)
+    parser.add_argument("--pool", default="docker", help="docker, process, cloud-run or cloud-run-v2 (%(default)s)")
+    parser.add_argument("--environment", default="", help="environments/NAME.toml (default: by the pool)")
+    args = parser.parse_args()
+    try:
+        pool, place = place_of(args.pool, args.environment)
+        found = place.settings()
+        with api_settings(found):
+            asyncio.run(need_api())
+    except UserError as error:
+        sys.exit(str(error))
+    # By the environment: what is in a command line can be read by everybody on this machine.
+    own = {name: found[ours] for name, ours in NAMES.items() if found.get(ours)}
+    command = [sys.executable, "-m", "workpools.worker", "--pool", pool.TYPE, "--type", pool.TYPE]
+    os.chdir(ROOT)
+    os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": str(ROOT), **own})  # noqa: S606 - no shell is meant
+
+
+if __name__ == "__main__":
+    main()

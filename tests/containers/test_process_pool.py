@@ -1,0 +1,58 @@
+"""Jobs as processes of this machine, beside the stack: `make deploy POOL=process`, `make worker POOL=process`."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scripts.settings import ROOT
+from tests.containers.conftest import make
+from tests.containers.runs import cloud, run, sql
+from tests.sources.server import Site
+
+MONTH = '{"year": 2021, "months": [3]}'
+
+
+@contextmanager
+def worker(env: dict[str, str], log: Path) -> Iterator[None]:
+    """`make worker POOL=process`, stopped as Ctrl-C stops it."""
+    with log.open("wb") as output:
+        command = ["make", "worker", "POOL=process"]
+        started = subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            yield
+        finally:
+            os.killpg(started.pid, signal.SIGINT)
+            started.wait(60)
+
+
+def test_the_same_jobs_reach_the_stacks_services_by_their_ports(
+    stack: dict[str, str], site: Site, publish: Callable[..., Any], tmp_path: Path
+) -> None:
+    publish(month=3)
+    # As a person has it: the addresses come from environments/process.toml.
+    names = ("STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GCS_BUCKET", "GCP_PROJECT", "GCP_KEY_FILE")
+    env = {name: value for name, value in stack.items() if name not in names}
+    env |= {"TAXI_URL": site.taxi_url, "PREFECT_WORKER_QUERY_SECONDS": "1"}
+    try:
+        deployed = make(env, "deploy", "POOL=process")
+        assert deployed.returncode == 0, deployed.stderr
+        log = tmp_path / "worker.log"
+        with worker(env, log):
+            for job in ("web-to-postgres", "web-to-gcs", "gcs-to-bigquery"):
+                done = run(env, MONTH, job)
+                assert done.returncode == 0, done.stdout + done.stderr + log.read_text()
+        bucket, warehouse = cloud(stack)
+        assert bucket.get_blob("data/yellow/yellow_tripdata_2021-03.parquet")
+        rows = "SELECT count(*) FROM dezoomcamp.rides WHERE month = '2021-03-01'"
+        assert [row[0] for row in warehouse.query(rows).result(timeout=60)] == [3_000]
+        counted = "SELECT rows_read FROM load_ledger WHERE slice = 'yellow 2021-03'"
+        assert sql(stack, counted) == "3000"
+    finally:
+        back = make({**stack, "TAXI_URL": "http://sources:8000/nyc-tlc-data/releases/download"}, "deploy")
+    assert back.returncode == 0, back.stderr
