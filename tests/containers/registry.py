@@ -3,6 +3,7 @@
 import crypt
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -65,10 +66,10 @@ class LocalRegistry:
         return {f"sha256:{path.parent.name}": path.stat().st_size for path in found}
 
     def taken(self, image: str) -> list[int]:
-        """Bytes of the layers that it has confirmed for an image."""
-        links = (self.folder / "data/docker/registry/v2/repositories/longshore" / image).glob("_layers/sha256/*/link")
+        """Bytes of the layers that it has confirmed for an image: the engine asks for each once more (HEAD)."""
+        confirmed = f'"HEAD /v2/longshore/{image}/blobs/(sha256:[0-9a-f]+) HTTP/1.1" 200'
         kept = self.blobs()
-        return [kept[f"sha256:{link.parent.name}"] for link in links]
+        return [kept[digest] for digest in set(re.findall(confirmed, (self.folder / "log").read_text()))]
 
 
 def config(folder: Path, port: int, tls: bool, password: str) -> None:

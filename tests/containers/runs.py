@@ -63,3 +63,12 @@ def cloud(env: dict[str, str]) -> tuple[storage.Bucket, bigquery.Client]:
     here = "http://127.0.0.1"
     store, warehouse = clients(f"{here}:{env['GCS_PORT']}", f"{here}:{env['BIGQUERY_PORT']}", env["GCP_PROJECT"])
     return store.bucket(env["GCS_BUCKET"]), warehouse
+
+
+def forget_green(env: dict[str, str]) -> None:
+    """Take the green months out of every sink, so that the tests of the stack find it as it was."""
+    sql(env, "DROP TABLE IF EXISTS green_taxi_trips")
+    sql(env, "DELETE FROM load_ledger WHERE table_name = 'green_taxi_trips'")
+    bucket, warehouse = cloud(env)
+    bucket.delete_blobs(list(bucket.list_blobs(prefix="data/green/")))
+    warehouse.delete_table("dezoomcamp.green_rides", not_found_ok=True)

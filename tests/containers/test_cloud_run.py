@@ -14,7 +14,7 @@ from scripts.docker import docker_says
 from scripts.settings import PASSWORDS
 from tests.containers.cloud_run import OURS, PREFECTS_OWN, PROFILE_SECRET, REGISTRY, Place, place
 from tests.containers.conftest import make
-from tests.containers.runs import cloud, run, sql, wait_for
+from tests.containers.runs import cloud, forget_green, run, sql, wait_for
 from tests.emulators.cloud_run.service import Fault
 from workpools.cloud_run import memory
 
@@ -42,11 +42,7 @@ def here(stack: dict[str, str], images: dict[str, str], tmp_path_factory: pytest
         finally:
             docker_pool = {**made.env, "IMAGES_FILE": "", "JOB_SERVICE_ACCOUNT": "", "PREFECT_PROFILE_SECRET": ""}
             make(docker_pool, "deploy", "POOL=docker")
-            sql(stack, "DROP TABLE IF EXISTS green_taxi_trips")
-            sql(stack, "DELETE FROM load_ledger WHERE table_name = 'green_taxi_trips'")
-            bucket, warehouse = cloud(stack)
-            bucket.delete_blobs(list(bucket.list_blobs(prefix="data/green/")))
-            warehouse.delete_table("dezoomcamp.green_rides", not_found_ok=True)
+            forget_green(stack)
 
 
 @pytest.fixture(scope="module", params=POOLS)

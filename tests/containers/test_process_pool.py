@@ -10,10 +10,11 @@ from typing import Any
 
 from scripts.settings import ROOT
 from tests.containers.conftest import make
-from tests.containers.runs import cloud, run, sql
+from tests.containers.runs import cloud, forget_green, run, sql
 from tests.sources.server import Site
 
-MONTH = '{"year": 2021, "months": [3]}'
+TRIPS = '{"dataset": "green", "year": 2021, "months": [3]}'
+MONTH = '{"color": "green", "year": 2021, "months": [3]}'
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def worker(env: dict[str, str], log: Path) -> Iterator[None]:
 def test_the_same_jobs_reach_the_stacks_services_by_their_ports(
     stack: dict[str, str], site: Site, publish: Callable[..., Any], tmp_path: Path
 ) -> None:
-    publish(month=3)
+    publish("green", month=3)
     # As a person has it: the addresses come from environments/process.toml.
     names = ("STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST", "GCS_BUCKET", "GCP_PROJECT", "GCP_KEY_FILE")
     env = {name: value for name, value in stack.items() if name not in names}
@@ -44,15 +45,16 @@ def test_the_same_jobs_reach_the_stacks_services_by_their_ports(
         assert deployed.returncode == 0, deployed.stderr
         log = tmp_path / "worker.log"
         with worker(env, log):
-            for job in ("web-to-postgres", "web-to-gcs", "gcs-to-bigquery"):
-                done = run(env, MONTH, job)
+            for job, params in (("web-to-postgres", TRIPS), ("web-to-gcs", MONTH), ("gcs-to-bigquery", MONTH)):
+                done = run(env, params, job)
                 assert done.returncode == 0, done.stdout + done.stderr + log.read_text()
         bucket, warehouse = cloud(stack)
-        assert bucket.get_blob("data/yellow/yellow_tripdata_2021-03.parquet")
-        rows = "SELECT count(*) FROM dezoomcamp.rides WHERE month = '2021-03-01'"
+        assert bucket.get_blob("data/green/green_tripdata_2021-03.parquet")
+        rows = "SELECT count(*) FROM dezoomcamp.green_rides WHERE month = '2021-03-01'"
         assert [row[0] for row in warehouse.query(rows).result(timeout=60)] == [3_000]
-        counted = "SELECT rows_read FROM load_ledger WHERE slice = 'yellow 2021-03'"
+        counted = "SELECT rows_read FROM load_ledger WHERE slice = 'green 2021-03'"
         assert sql(stack, counted) == "3000"
     finally:
+        forget_green(stack)
         back = make({**stack, "TAXI_URL": "http://sources:8000/nyc-tlc-data/releases/download"}, "deploy")
     assert back.returncode == 0, back.stderr

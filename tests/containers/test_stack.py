@@ -7,10 +7,9 @@ import urllib.request
 from scripts.docker import docker_says
 from scripts.settings import ROOT
 from scripts.stack import container
-from tests.containers.conftest import PROJECT, inspect, make
+from tests.containers.conftest import PORTS, PROJECT, inspect, make
 from tests.containers.runs import check_locked_up, job_containers, run, run_in_background, sql, wait_for
 
-PORTS = ("PREFECT_PORT", "POSTGRES_PORT", "GCS_PORT", "BIGQUERY_PORT")
 FEBRUARY = '{"year": 2021, "months": [2]}'
 LOADED = "SELECT count(*) FROM yellow_taxi_trips"
 LEDGER = "SELECT count(*), coalesce(sum(rows_loaded), 0) FROM load_ledger"

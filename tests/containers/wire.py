@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Wire:
-    """up: bytes towards the server. down: from it."""
+    """up: bytes towards the server. down: from it. open: cleared, nothing goes up any more."""
 
     target: int
     up: int = 0
     down: int = 0
+    open: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.open.set()
 
     def count(self, *, up: int = 0, down: int = 0) -> None:
         with self.lock:
@@ -28,6 +32,8 @@ class Wire:
         """Pass on what comes, to the end."""
         with suppress(OSError):
             while data := source.recv(65536):
+                if way == "up":
+                    self.open.wait()
                 self.count(**{way: len(data)})
                 sink.sendall(data)
         for end in (source, sink):
