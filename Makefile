@@ -66,18 +66,12 @@ bench: setup ## Longshore against limits, psql, dlt and pandas [QUICK=1: a small
 	@.venv/bin/python -m scripts.bench $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
 
 ##@ Containers (Docker; settings in .env.example)
-.PHONY: base images push push-dry-run up down clean deploy run status logs
+.PHONY: base images up down clean logs
 base: .venv/.ready ## have the base images: pulled, or made from Debian's packages
 	@.venv/bin/python -m scripts.images --base
 
 images: .venv/.ready ## build all images, tagged with the git revision, and import-check each
 	@.venv/bin/python -m scripts.images
-
-push: .venv/.ready ## push the images to REGISTRY, tagged with the git revision, and note their digests [DIRTY=1]
-	@.venv/bin/python -m scripts.push $(if $(DIRTY),--dirty)
-
-push-dry-run: .venv/.ready ## show what would go where, and what is there already
-	@.venv/bin/python -m scripts.push --dry-run
 
 up: .venv/.ready ## start Postgres, Prefect and a worker [SOURCE=live|demo]
 	@.venv/bin/python -m scripts.stack up --source $(or $(SOURCE),live)
@@ -91,21 +85,8 @@ clean: .venv/.ready ## stop them and delete the data; asks first [YES=1]
 logs: .venv/.ready ## follow what they print
 	@.venv/bin/python -m scripts.stack logs
 
-run: export LONGSHORE_PARAMS := $(or $(PARAMS),{})
-run: .venv/.ready ## run a job and follow it: JOB=web-to-postgres PARAMS='{"months": [1]}' [ENVIRONMENT=]
-	@.venv/bin/python -m scripts.run "$(JOB)" --params "$$LONGSHORE_PARAMS"
-
-status: .venv/.ready ## pools, workers, last and next runs on one screen, and what wants attention (then it fails) [ENVIRONMENT=]
-	@.venv/bin/python -m scripts.status
-
 ##@ Deploy (the work pool: POOL=docker|process|cloud-run|cloud-run-v2; what differs there: environments/)
-.PHONY: outputs deploy deploy-diff worker
-outputs: ## note what Terraform made, for `make push` and `make deploy`: terraform/outputs.json
-	@command -v terraform >/dev/null || { echo "terraform is not installed; terraform/.terraform-version says which"; exit 1; }
-	@terraform -chdir=terraform output -json > terraform/outputs.json.new || { rm -f terraform/outputs.json.new; exit 1; }
-	@grep -q registry terraform/outputs.json.new || { rm terraform/outputs.json.new; echo "terraform/ has no outputs yet: terraform -chdir=terraform apply"; exit 1; }
-	@mv terraform/outputs.json.new terraform/outputs.json
-
+.PHONY: deploy deploy-diff worker run status
 DEPLOY = --pool "$(or $(POOL),docker)" --job "$(JOB)" --environment "$(ENVIRONMENT)"
 deploy: .venv/.ready ## register blocks, work pool and deployments [POOL=] [JOB=] [ENVIRONMENT=] [PRUNE=1: delete removed ones]
 	@.venv/bin/python -m scripts.deploy $(DEPLOY) $(if $(PRUNE),--prune)
@@ -115,3 +96,24 @@ deploy-diff: .venv/.ready ## what `make deploy` would change [POOL=] [JOB=] [ENV
 
 worker: .venv/.ready ## start a worker on this machine [POOL=] [ENVIRONMENT=]
 	@.venv/bin/python -m scripts.worker --pool "$(or $(POOL),docker)" --environment "$(ENVIRONMENT)"
+
+run: export LONGSHORE_PARAMS := $(or $(PARAMS),{})
+run: .venv/.ready ## run a job and follow it: JOB=web-to-postgres PARAMS='{"months": [1]}' [ENVIRONMENT=]
+	@.venv/bin/python -m scripts.run "$(JOB)" --params "$$LONGSHORE_PARAMS"
+
+status: .venv/.ready ## pools, workers, last and next runs on one screen, and what wants attention (then it fails) [ENVIRONMENT=]
+	@.venv/bin/python -m scripts.status
+
+##@ Cloud (docs/cloud.md)
+.PHONY: outputs push push-dry-run
+outputs: ## note what Terraform made, for `make push` and `make deploy`: terraform/outputs.json
+	@command -v terraform >/dev/null || { echo "terraform is not installed; terraform/.terraform-version says which"; exit 1; }
+	@terraform -chdir=terraform output -json > terraform/outputs.json.new || { rm -f terraform/outputs.json.new; exit 1; }
+	@grep -q registry terraform/outputs.json.new || { rm terraform/outputs.json.new; echo "terraform/ has no outputs yet: terraform -chdir=terraform apply"; exit 1; }
+	@mv terraform/outputs.json.new terraform/outputs.json
+
+push: .venv/.ready ## push the images to REGISTRY, tagged with the git revision, and note their digests [DIRTY=1]
+	@.venv/bin/python -m scripts.push $(if $(DIRTY),--dirty)
+
+push-dry-run: .venv/.ready ## show what would go where, and what is there already
+	@.venv/bin/python -m scripts.push --dry-run
