@@ -36,6 +36,7 @@ def door(home: Path) -> Iterator[Door]:
 def call(door: Door, *words: str, key: str = KEY) -> subprocess.CompletedProcess[str]:
     """One of the scripts, as make runs it, with the workspace for its server."""
     given = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "PREFECT_API_URL": door.workspace}
+    given["WAREHOUSE_PASSWORD"] = "of-nobody"  # a clone has no .env
     given |= account(door, key)
     return subprocess.run(
         [sys.executable, "-m", *words], cwd=ROOT, env=given, capture_output=True, text=True, timeout=120
