@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import docker.auth
-import docker.errors
 
 from scripts.gcp_key import read_key
 from scripts.settings import UserError
@@ -63,7 +62,7 @@ def from_docker(host: str) -> Login | None:
     """What `docker login` has kept, in its file or with a credential helper."""
     try:
         kept: dict[str, Any] = docker.auth.load_config().resolve_authconfig(host) or {}
-    except docker.errors.DockerException as error:
+    except docker.auth.errors.DockerException as error:  # its own: Prefect loads docker lazily, and may load it twice
         raise UserError(f"`docker login` keeps its passwords with a program that fails: {error}") from error
     entry = {name.lower(): value for name, value in kept.items()}
     if entry.get("identitytoken"):
