@@ -1,11 +1,13 @@
 """Prefect's API, as every script reaches it: a server of one's own or Prefect Cloud, with errors to act on."""
 
+import asyncio
 import json
 import os
+import sys
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 warnings.filterwarnings("ignore")  # Prefect warns of every class that its next version lacks; we pin this one
@@ -37,6 +39,18 @@ def api_settings(env: Mapping[str, str]) -> AbstractContextManager[Any]:
     """Prefect's own settings for the API that `env` names; a key in .env counts like one of the environment."""
     key = {PREFECT_API_KEY: env["PREFECT_API_KEY"]} if env.get("PREFECT_API_KEY") else {}
     return temporary_settings({PREFECT_API_URL: env["PREFECT_API_URL"], **key})
+
+
+def end_with(work: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
+    """End the program with what the work returns, its API being `here`; 2 for a UserError, 130 for Ctrl-C."""
+    try:
+        with api_settings(here()):
+            sys.exit(asyncio.run(work()))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 @asynccontextmanager

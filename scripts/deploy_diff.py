@@ -38,11 +38,7 @@ def fields(deployment: Any, schedules: list[Any], concurrency: int | None) -> Fi
     """What is compared of a deployment, wanted or there."""
     found = {name: getattr(deployment, name) for name in FIELDS}
     when = [f"{one.schedule.cron} {one.schedule.timezone}" for one in schedules if one.active is not False]
-    found |= {
-        "schedule": ", ".join(when) or None,
-        "concurrency": concurrency,
-        "job_variables": deployment.job_variables,
-    }
+    found |= {"schedule": ", ".join(when) or None, "concurrency": concurrency}
     schema = json.loads(json.dumps(deployment.parameter_openapi_schema, default=lambda made: made.dict()))
     return flat({**found, "job_variables": deployment.job_variables, "parameter_schema": schema})
 

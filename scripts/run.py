@@ -8,11 +8,10 @@ import asyncio
 import difflib
 import json
 import logging
-import sys
 from typing import Any
 from uuid import UUID
 
-from scripts.api import PAGE, api_settings, connected, every, here, page, shown  # first: it quietens Prefect
+from scripts.api import PAGE, connected, end_with, every, page, shown  # first: it quietens Prefect
 from scripts.settings import UserError
 
 # isort: split
@@ -124,15 +123,7 @@ def main() -> None:
     parser.add_argument("job", help="JOB, or FLOW/DEPLOYMENT where it has several")
     parser.add_argument("--params", default="{}", help='parameters as JSON, such as {"months": [1]}')
     args = parser.parse_args()
-    try:
-        params = read_params(args.params)
-        with api_settings(here()):
-            sys.exit(asyncio.run(run(args.job, params)))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    end_with(lambda: run(args.job, read_params(args.params)))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,11 @@
 """
 
 import argparse
-import asyncio
 import os
 import sys
 from datetime import timedelta
 
-from scripts.api import api_settings, connected, here, page, shown  # first: it quietens Prefect
-from scripts.settings import UserError
+from scripts.api import connected, end_with, page, shown  # first: it quietens Prefect
 
 # isort: split
 from prefect.settings import PREFECT_API_URL
@@ -49,14 +47,7 @@ def main() -> None:
         "--patience", type=int, default=10, metavar="MINUTES", help="how long a run may be late or stuck (%(default)s)"
     )
     args = parser.parse_args()
-    try:
-        with api_settings(here()):
-            sys.exit(asyncio.run(status(timedelta(minutes=args.patience))))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    end_with(lambda: status(timedelta(minutes=args.patience)))
 
 
 if __name__ == "__main__":
