@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect import get_client
 from prefect.blocks.core import Block
+from prefect.blocks.system import Secret
 from prefect.exceptions import ObjectNotFound
 from prefect_gcp import GcpCredentials, GcsBucket
 from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector, SyncDriver
@@ -19,6 +20,7 @@ from scripts.gcp_key import local_key, read_key, token_uri
 from scripts.settings import UserError, need
 
 CONNECTOR, CREDENTIALS, BUCKET = "postgres-connector", "zoom-gcp-creds", "zoom-gcs"
+SECRETS = {"bods-api-key": "BODS_API_KEY"}  # Secret block -> the setting that it holds
 NEW = "new"  # what `changed` says of a block that is not there
 
 
@@ -44,6 +46,9 @@ async def wanted(env: Mapping[str, str]) -> list[Named]:
         parts = postgres.connection_info
         said = f"{parts.username}@{parts.host}:{parts.port}/{parts.database}"
         found.insert(0, Named(CONNECTOR, postgres, said))
+    for name, setting in SECRETS.items():
+        if value := env.get(setting):
+            found.append(Named(name, Secret.parse_obj({"value": value}), setting))
     return found
 
 

@@ -47,7 +47,8 @@ async def deploy(pool: Pool, place: Environment, env: Mapping[str, str], job: st
         for one, deployment in made:
             await deployment.infrastructure.save(one.path.replace("/", "-"), overwrite=True)
             await deployment.apply(work_queue_concurrency=one.concurrency)
-            when = f"{one.schedule.cron} {one.schedule.timezone}" if one.schedule else "on demand"
+            lacks = ", ".join(one.lacks(env))
+            when = f"not scheduled, {lacks} is empty" if lacks else one.schedule or "on demand"
             what = deployment.job_variables.get("image", "this checkout")
             print(f"deployment {one.path}: {what}, {when}")
         for path, gone in (await removed()).items():

@@ -15,6 +15,7 @@ from scripts.api import api_settings, need_api
 from scripts.deploy import arguments, place_of, removed
 from scripts.deployments import wanted
 from scripts.environment import Environment
+from scripts.schedules import said
 from scripts.settings import UserError
 from workpools.job import JobDeployment
 from workpools.pools import Pool
@@ -37,7 +38,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Fields:
 def fields(deployment: Any, schedules: list[Any], concurrency: int | None) -> Fields:
     """What is compared of a deployment, wanted or there."""
     found = {name: getattr(deployment, name) for name in FIELDS}
-    when = [f"{one.schedule.cron} {one.schedule.timezone}" for one in schedules if one.active is not False]
+    when = [said(one.schedule) for one in schedules if one.active is not False]
     found |= {"schedule": ", ".join(when) or None, "concurrency": concurrency}
     schema = json.loads(json.dumps(deployment.parameter_openapi_schema, default=lambda made: made.dict()))
     return flat({**found, "job_variables": deployment.job_variables, "parameter_schema": schema})

@@ -8,12 +8,12 @@ from typing import Any
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 warnings.filterwarnings("ignore")  # Prefect warns of every class that its next version lacks; we pin this one
-from prefect.client.schemas.schedules import CronSchedule  # noqa: E402
 from prefect.deployments.deployments import Deployment  # noqa: E402
 from prefect.flows import Flow, load_flow_from_entrypoint  # noqa: E402
 
 from scripts.environment import Environment, read_images  # noqa: E402
 from scripts.images import image_name  # noqa: E402
+from scripts.schedules import as_prefect  # noqa: E402
 from scripts.settings import ROOT, UserError  # noqa: E402
 from workpools.job import JobDeployment  # noqa: E402
 from workpools.pools import Pool  # noqa: E402
@@ -70,7 +70,7 @@ async def build(job: JobDeployment, pool: Pool, env: Mapping[str, str], image: s
     if unknown := [name for name in job.parameters if name not in flow.parameters.properties]:
         known = ", ".join(flow.parameters.properties)
         raise UserError(f"{job.path}: the flow has no parameter {unknown[0]!r}; there are: {known}")
-    schedules = [CronSchedule(cron=job.schedule.cron, timezone=job.schedule.timezone)] if job.schedule else []
+    schedules = [as_prefect(job.schedule)] if job.schedule and not job.lacks(env) else []
     return await Deployment.build_from_flow(
         flow=flow,
         name=job.name,

@@ -4,7 +4,7 @@ outputs = "terraform/outputs.json"        # settings that Terraform knows
 [settings]                                # any of .env.example; ${NAME} is another setting
 GCS_BUCKET = "my-bucket"
 [deployments."web-to-postgres/monthly"]   # of a job's deployment.py
-schedule = "0 6 1 * *"                    # false: none
+schedule = "0 6 1 * *"                    # 30: every 30 s; false: none
 parameters = {dataset = "green"}
 """
 
@@ -17,7 +17,7 @@ from string import Template
 from typing import Any
 
 from scripts.settings import ROOT, UserError, settings
-from workpools.job import Cron, JobDeployment
+from workpools.job import Cron, Every, JobDeployment, Schedule
 
 FOLDER = ROOT / "environments"
 # setting -> output of terraform/
@@ -32,7 +32,7 @@ OUTPUTS = {
 }
 # what may be changed of a deployment, and what it must be
 CHANGES: dict[str, tuple[type, ...]] = {
-    "schedule": (str, bool),
+    "schedule": (str, int, bool),
     "timezone": (str,),
     "parameters": (dict,),
     "memory_mib": (int,),
@@ -81,15 +81,10 @@ class Environment:
                 raise UserError(f"{where} cannot be changed; what can: {', '.join(CHANGES)}")
             if type(value) not in CHANGES[name] or value is True or (type(value) is int and value < 0):
                 raise UserError(f"{where} = {json.dumps(value)} is not {' or '.join(_said(CHANGES[name]))}")
-        given = dict(changes)
+        given = {name: value for name, value in changes.items() if name not in ("schedule", "timezone")}
         schedule = job.schedule
-        if given.pop("schedule", None) is False:
-            schedule = None
-        elif {"schedule", "timezone"} & set(changes):
-            before = schedule or Cron("", "UTC")
-            schedule = Cron(changes.get("schedule", before.cron), changes.get("timezone", before.timezone))
-            check_cron(schedule, f"{self.file}: {job.path}")
-        given.pop("timezone", None)
+        if {"schedule", "timezone"} & set(changes):
+            schedule = changed_schedule(schedule, changes, f"{self.file}: {job.path}")
         parameters = {**job.parameters, **given.pop("parameters", {})}
         return replace(job, schedule=schedule, parameters=parameters, **given)
 
@@ -99,15 +94,21 @@ def _said(types: tuple[type, ...]) -> list[str]:
     return [words[one] for one in types]
 
 
-def check_cron(schedule: Cron, where: str) -> None:
-    """UserError where Prefect would not take the schedule."""
-    from prefect.client.schemas.schedules import CronSchedule  # slow: only where there is something to check
+def changed_schedule(before: Schedule | None, changes: Mapping[str, Any], where: str) -> Schedule | None:
+    """The schedule as these changes make it. UserError where Prefect would not take it."""
+    from scripts.schedules import as_prefect  # slow: only where there is something to check
 
+    wanted = changes.get("schedule", before.cron if isinstance(before, Cron) else "")
+    if wanted is False:
+        return None
+    zone = changes.get("timezone") or (before.timezone if isinstance(before, Cron) else "UTC")
+    schedule = Every(wanted) if type(wanted) is int else Cron(wanted, zone)
     try:
-        CronSchedule(cron=schedule.cron, timezone=schedule.timezone)
+        as_prefect(schedule)
     except ValueError as error:
         reason = str(error).strip().splitlines()[-1].strip()
-        raise UserError(f"{where}: schedule {schedule.cron!r}, timezone {schedule.timezone!r}: {reason}") from error
+        raise UserError(f"{where}: schedule {wanted!r}, timezone {zone!r}: {reason}") from error
+    return schedule
 
 
 def read_environment(name: str) -> Environment:

@@ -15,6 +15,22 @@ class Cron:
     cron: str
     timezone: str
 
+    def __str__(self) -> str:
+        return f"{self.cron} {self.timezone}"
+
+
+@dataclass(frozen=True)
+class Every:
+    """A schedule by the clock: each so many seconds. A run that would overlap is for the flow to skip."""
+
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"every {self.seconds} s"
+
+
+Schedule = Cron | Every
+
 
 @dataclass(frozen=True)
 class JobDeployment:
@@ -23,15 +39,15 @@ class JobDeployment:
     job: names the extra and the image. entrypoint: relative to the repository's root, which is the working directory of
     the image too. memory_mib, cpu (whole ones), timeout_seconds and max_retries (of a container that died): what a pool
     can't limit, it leaves. concurrency: runs at once. settings: names of settings that the container gets when they are
-    set. trial: parameters of a small run on the stand-ins of the websites, for the contract test. after: jobs whose
-    trials must have been run before.
+    set. needs: settings without which the schedule is off, as every run would fail. trial: parameters of a small run on
+    the stand-ins of the websites, for the contract test. after: jobs whose trials must have been run before.
     """
 
     job: str
     entrypoint: str
     name: str
     description: str
-    schedule: Cron | None = None
+    schedule: Schedule | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     memory_mib: int = 1024
     cpu: int = 1
@@ -39,6 +55,7 @@ class JobDeployment:
     max_retries: int = 0
     concurrency: int = 1
     settings: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     trial: Mapping[str, Any] = field(default_factory=dict)
     after: tuple[str, ...] = ()
 
@@ -51,6 +68,10 @@ class JobDeployment:
     def path(self) -> str:
         """`flow/deployment`, as Prefect names it."""
         return f"{self.flow}/{self.name}"
+
+    def lacks(self, env: Mapping[str, str]) -> list[str]:
+        """The settings that keep its schedule off."""
+        return [name for name in self.needs if not env.get(name)]
 
     def chosen(self, env: Mapping[str, str]) -> dict[str, str]:
         """The settings that its container gets."""

@@ -10,7 +10,7 @@ from scripts import environment
 from scripts.deployments import chosen, deployments, image_of
 from scripts.environment import CHANGES, FOLDER, OUTPUTS, read_environment, read_images, read_outputs
 from scripts.settings import ROOT, UserError, read_env
-from workpools.job import Cron
+from workpools.job import Cron, Every
 from workpools.pools import POOLS
 
 
@@ -61,6 +61,8 @@ def test_deployments_are_changed_in_what_the_file_says_and_nothing_else(folder: 
         schedule = false
         [deployments."gcs-to-bigquery/monthly"]
         timezone = "Europe/London"
+        [deployments."backfill/backfill"]
+        schedule = 3600
     """
     jobs = deployments()
     before, after = ({job.path: job for job in some} for some in (jobs, place(folder, text).changed(jobs)))
@@ -69,6 +71,7 @@ def test_deployments_are_changed_in_what_the_file_says_and_nothing_else(folder: 
     assert (postgres.parameters, postgres.memory_mib) == ({"dataset": "green"}, 2048)
     assert after["web-to-gcs/monthly"].schedule is None
     assert after["gcs-to-bigquery/monthly"].schedule == Cron("0 7 1 * *", "Europe/London")
+    assert after["backfill/backfill"].schedule == Every(3600)
     assert after["etl-parent-flow/monthly"] == before["etl-parent-flow/monthly"]
     assert list(after) == list(before)
 
@@ -80,8 +83,12 @@ def test_deployments_are_changed_in_what_the_file_says_and_nothing_else(folder: 
         ('[deployments."web-to-gcs/monthly"]\nmemory = 1', "memory cannot be changed; what can: schedule"),
         ('[deployments."web-to-gcs/monthly"]\nmemory_mib = "1G"', 'memory_mib = "1G" is not a whole number'),
         ('[deployments."web-to-gcs/monthly"]\nmemory_mib = -1', "memory_mib = -1 is not a whole number"),
-        ('[deployments."web-to-gcs/monthly"]\nschedule = true', "schedule = true is not a text or false"),
+        (
+            '[deployments."web-to-gcs/monthly"]\nschedule = true',
+            "is not a text or a whole number or false",
+        ),
         ('[deployments."web-to-gcs/monthly"]\nschedule = "0 5 32 * *"', "schedule '0 5 32 . .', timezone"),
+        ('[deployments."web-to-gcs/monthly"]\nschedule = 0', "schedule 0"),
         ('[deployments."web-to-gcs/monthly"]\ntimezone = "Mars/Base"', "timezone 'Mars/Base'"),
         ('[deployments."backfill/backfill"]\ntimezone = "UTC"', "backfill/backfill: schedule ''"),
         ("[settings]\nGCS_PORT = 1", "setting GCS_PORT must be a text in quotes, not 1"),

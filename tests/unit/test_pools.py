@@ -18,7 +18,7 @@ from prefect_gcp.workers.cloud_run_v2 import CloudRunWorkerJobV2Configuration
 from scripts.deployments import deployments
 from scripts.images import image_name
 from workpools import cloud_run, cloud_run_v2, docker, process
-from workpools.job import COMMAND, JobDeployment
+from workpools.job import COMMAND, Cron, JobDeployment
 from workpools.pools import POOLS, Pool
 
 LOCAL = {"IMAGE_PREFIX": "longshore", "TAG": "0123456789ab", "NETWORK": "somewhere", "TAXI_URL": "http://here"}
@@ -189,5 +189,4 @@ def test_a_small_job_gets_the_least_that_cloud_run_has() -> None:
 def test_web_to_postgres_runs_on_the_first_of_the_month_in_new_york() -> None:
     (job,) = [job for job in deployments() if job.job == "web-to-postgres"]
     assert (job.path, job.concurrency) == ("web-to-postgres/monthly", 1)
-    assert job.schedule is not None
-    assert (job.schedule.cron, job.schedule.timezone) == ("0 5 1 * *", "America/New_York")
+    assert job.schedule == Cron("0 5 1 * *", "America/New_York")
