@@ -1,7 +1,7 @@
 """What all flows share: a task per load that ends in a report, and a run that ends in a table of them."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from prefect import Task, get_run_logger, task
@@ -56,19 +56,21 @@ def step(name: str, load: Callable[..., Report]) -> Task[..., Any]:
     return one
 
 
+def run_step(one: Task[..., Any], job: Job, *given: Any) -> Report:
+    """Run the step for a job; what it did, or that it failed."""
+    state: State[Any] = one(job, *given, return_state=True)  # type: ignore[assignment]
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, Report):
+        return result
+    return Report(job.title, job.target, job.slice, "failed", error=state.message or str(result))
+
+
 def run_all(key: str, one: Task[..., Any], jobs: Iterable[Job], *given: Any) -> State[Any]:
     """Run the step for each job, one after the other; the flow's final state, its data the reports.
 
     A job that fails does not keep the next from running. key: of the table artifact.
     """
-    reports = []
-    for job in jobs:
-        state: State[Any] = one(job, *given, return_state=True)  # type: ignore[assignment]
-        result = state.result(raise_on_failure=False)
-        done = isinstance(result, Report)
-        reports.append(
-            result if done else Report(job.title, job.target, job.slice, "failed", error=state.message or str(result))
-        )
+    reports = [run_step(one, job, *given) for job in jobs]
     create_table_artifact(  # type: ignore[unused-coroutine]  # runs at once in a synchronous flow
         key=key, table=[report.row() for report in reports], description="What each load did."
     )
@@ -84,6 +86,13 @@ def ended(reports: list[Report]) -> State[Any]:
 def scheduled_start() -> datetime:
     """When the run was meant to start; now, where no scheduler is present."""
     return datetime.fromtimestamp(flow_run.scheduled_start_time.timestamp()).astimezone()
+
+
+def clock(given: datetime | None) -> datetime:
+    """The time given, else this machine's. Raises LoadError for one without an offset: it could be any of many."""
+    if given and not given.tzinfo:
+        raise LoadError(f"{given}: is that in UTC? Write the time with its offset, such as {given.isoformat()}+00:00.")
+    return given or datetime.now(UTC)
 
 
 def run_id() -> str | None:

@@ -1,7 +1,7 @@
 """URL -> byte stream: resumes where it broke, retries with back-off, refuses what is not the file."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
@@ -47,9 +47,12 @@ class RemoteFile:
     the server sends no validator.
     """
 
-    def __init__(self, url: str, client: httpx.Client, backoff: Backoff, log: Log) -> None:
+    def __init__(
+        self, url: str, client: httpx.Client, backoff: Backoff, log: Log, advice: Mapping[int, str] | None = None
+    ) -> None:
         self.url, self.name = url, public_url(url)
         self._client, self._backoff, self._log = client, backoff, log
+        self._advice = {**ADVICE, **(advice or {})}
         self.bytes_received = 0
         self._first: httpx.Response | None = self._retrying(0, lambda: self._request(None))
         self.etag = self._first.headers.get("etag")
@@ -145,7 +148,7 @@ class RemoteFile:
             raise LoadError(f"{self.name} changed while it was being read (now shorter). Run it again.")
         raise LoadError(
             f"{self.name} answered HTTP {status} {response.reason_phrase}:"
-            f" {ADVICE.get(status, 'not what was asked for.')}"
+            f" {self._advice.get(status, 'not what was asked for.')}"
         )
 
     def _check_version(self, response: httpx.Response, start: int) -> None:
@@ -186,12 +189,17 @@ def tls() -> ssl.SSLContext:
 
 
 @contextmanager
-def open_url(url: str, log: Log, backoff: Backoff | None = None) -> Iterator[RemoteFile]:
-    """The file at an http(s) URL, its headers read. Raises LoadError when it is not to be had."""
+def open_url(
+    url: str, log: Log, backoff: Backoff | None = None, advice: Mapping[int, str] | None = None
+) -> Iterator[RemoteFile]:
+    """The file at an http(s) URL, its headers read. Raises LoadError when it is not to be had.
+
+    advice: what to do, by HTTP status, where more is known than usual.
+    """
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise LoadError(f"{public_url(url)!r} is not an http or https address.")
     with httpx.Client(timeout=TIMEOUT, follow_redirects=True, verify=tls()) as client:
-        remote = RemoteFile(url, client, backoff or Backoff(), log)
+        remote = RemoteFile(url, client, backoff or Backoff(), log, advice)
         try:
             yield remote
         finally:

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 Process = subprocess.Popen[bytes]
 
@@ -83,7 +84,7 @@ def wait_for(health: str, process: Process, seconds: float = 120) -> None:
             time.sleep(0.05)
 
 
-def stop(process: Process, seconds: float = 15) -> None:
+def stop(process: subprocess.Popen[Any], seconds: float = 15) -> None:
     """Ask it to end, then make it."""
     process.terminate()
     try:

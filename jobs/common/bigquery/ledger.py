@@ -45,7 +45,7 @@ def find(service: Service, place: sql.Slice, table_is_there: bool) -> Entry | No
     return Entry(**found[0]) if found else NOTHING
 
 
-def make(service: Service, place: sql.Slice) -> None:
+def make(service: Service, place: sql.Place) -> None:
     """Make the ledger, and the lock beside it, where there is none."""
     with explained(place.ledger):
         job, _ = service.script(sql.make_books(place), f"longshore-books-{uuid4().hex}")
@@ -82,12 +82,12 @@ def commit(
         if there and there.load_id != before.load_id and there.holds(new.fingerprint, new.settings):
             return there.load_id == new.load_id
         if ours:
-            _pass_or_raise(service, place, job, failures)
+            pass_or_raise(service, place, job, failures)
         time.sleep(service.backoff.delay(failures) * random.uniform(0.5, 1.5))
     raise AssertionError  # the count has no end
 
 
-def _pass_or_raise(service: Service, place: sql.Slice, job: Job, failures: int) -> None:
+def pass_or_raise(service: Service, place: sql.Place, job: Job, failures: int) -> None:
     """Raise LoadError unless the transaction that failed may be tried again."""
     said = str(job.error_result.get("message"))
     if sql.MOVED in said:

@@ -25,6 +25,7 @@ LEDGER_COLUMNS = {
     "load_id": "STRING",
     "loaded_at": "TIMESTAMP",
 }
+DAY = "observation_day"  # the column by which a table that is appended to is partitioned
 MOVED = "another run has loaded this slice meanwhile"
 MISCOUNTED = "the load job brought another number of rows than the footers of the objects say"
 # All that ends a quoted string or begins an escape in it.
@@ -32,18 +33,32 @@ ESCAPES = str.maketrans({"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r"})
 
 
 @dataclass(frozen=True)
-class Slice:
-    """The rows of a table that have `value` in `column`. name: the slice's, in the ledger."""
+class Place:
+    """A table, and beside it the ledger and the lock."""
 
     dataset: DatasetReference
     table: str
-    name: str
-    column: str
-    value: Value
 
     @property
     def target(self) -> TableReference:
         return self.dataset.table(self.table)
+
+    @property
+    def ledger(self) -> str:
+        return quoted(self.dataset.table(LEDGER))
+
+    @property
+    def lock(self) -> str:
+        return quoted(self.dataset.table(LOCK))
+
+
+@dataclass(frozen=True)
+class Slice(Place):
+    """The rows of a table that have `value` in `column`. name: the slice's, in the ledger."""
+
+    name: str
+    column: str
+    value: Value
 
     @property
     def rows(self) -> str:
@@ -51,17 +66,9 @@ class Slice:
         return f"FROM {quoted(self.target)} WHERE `{self.column}` = {literal(self.value)}"
 
     @property
-    def ledger(self) -> str:
-        return quoted(self.dataset.table(LEDGER))
-
-    @property
     def entry(self) -> str:
         """The ledger's row of the slice, as what follows SELECT … and DELETE."""
         return f"FROM {self.ledger} WHERE table_name = {literal(self.table)} AND slice = {literal(self.name)}"
-
-    @property
-    def lock(self) -> str:
-        return quoted(self.dataset.table(LOCK))
 
 
 def literal(value: Value) -> str:
@@ -90,7 +97,7 @@ def check_names(dataset: str, table: str) -> None:
         raise LoadError(f"{table!r} is no name of a table to load into: letters, digits, _ and - only, not {LEDGER}.")
 
 
-def make_books(place: Slice) -> str:
+def make_books(place: Place) -> str:
     """Make the ledger, and before it the table whose one row every load updates."""
     columns = ", ".join(f"`{name}` {kind}" for name, kind in LEDGER_COLUMNS.items())
     return (
@@ -103,6 +110,25 @@ def find_entry(place: Slice, table_is_there: bool) -> str:
     """What the ledger says of the slice, and how many rows it has (there)."""
     there = f"(SELECT COUNT(*) {place.rows})" if table_is_there else "0"
     return f"SELECT load_id, fingerprint, settings, rows_loaded, {there} AS there {place.entry}"
+
+
+def append(
+    place: Place, staging: TableReference, columns: Iterable[str], key: Iterable[str], days: Iterable[date]
+) -> str:
+    """One transaction: rows whose key the table has leave the staging table, the others, which stay, enter the table.
+
+    days: those of the rows, written out: partitions are left unread only for values that are known beforehand.
+    Why the lock: see replace_slice; two appends change no common row but this.
+    """
+    columns = list(columns)
+    same = " AND ".join(f"there.`{name}` = given.`{name}`" for name in key)
+    return f"""BEGIN TRANSACTION;
+UPDATE {place.lock} SET held = TRUE WHERE TRUE;
+DELETE FROM {quoted(staging)} AS given WHERE EXISTS (
+  SELECT 1 FROM {quoted(place.target)} AS there
+  WHERE there.`{DAY}` IN ({", ".join(map(literal, days))}) AND {same});
+INSERT INTO {quoted(place.target)} ({names(columns)}) SELECT {names(columns)} FROM {quoted(staging)};
+COMMIT TRANSACTION;"""
 
 
 def replace_slice(

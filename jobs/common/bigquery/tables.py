@@ -26,10 +26,12 @@ def find_dataset(service: Service, name: str, location: str | None) -> bigquery.
     return dataset
 
 
-def make_dataset(service: Service, name: str, location: str | None, bucket: storage.Bucket) -> bigquery.Dataset:
+def make_dataset(
+    service: Service, name: str, location: str | None, bucket: storage.Bucket | None = None
+) -> bigquery.Dataset:
     """A dataset in the location, or where the bucket is: a load job reads no bucket that is elsewhere."""
     dataset = bigquery.Dataset(f"{service.client.project}.{name}")
-    if location := location or _location_of(bucket, service):
+    if location := location or (bucket and _location_of(bucket, service)):
         dataset.location = location
     with explained(f"dataset {name}"):
         try:
@@ -63,12 +65,16 @@ def find_table(service: Service, table: bigquery.TableReference) -> bigquery.Tab
 
 
 def new_table(
-    reference: bigquery.TableReference, columns: dict[str, str], mark: bigquery.SchemaField, cluster: Sequence[str]
+    reference: bigquery.TableReference,
+    columns: dict[str, str],
+    mark: bigquery.SchemaField,
+    cluster: Sequence[str],
+    by: str = bigquery.TimePartitioningType.MONTH,
 ) -> bigquery.Table:
-    """The table to be made. mark: the column that tells slices apart; a DATE partitions the table by month."""
+    """The table to be made. mark: the last column; a DATE partitions the table. by: how long a partition is."""
     table = bigquery.Table(reference, [*fields(columns), mark])
     if mark.field_type == "DATE":
-        table.time_partitioning = bigquery.TimePartitioning(bigquery.TimePartitioningType.MONTH, field=mark.name)
+        table.time_partitioning = bigquery.TimePartitioning(by, field=mark.name)
     table.clustering_fields = cluster
     return table
 
@@ -87,8 +93,7 @@ def fields(columns: dict[str, str]) -> list[bigquery.SchemaField]:
 def check_table(found: bigquery.Table, wanted: bigquery.Table) -> None:
     """Raise LoadError unless the table that is there tells slices apart as wanted, and has the wanted columns."""
     name, mark = f"Table {found.reference}", wanted.schema[-1]
-    if found.table_type != "TABLE":
-        raise LoadError(f"{name} is a {found.table_type}. Load into another table.")
+    check_kind(found)
     columns = table_columns(found)
     if columns.get(mark.name) != mark.field_type:
         raise LoadError(
@@ -103,3 +108,9 @@ def check_table(found: bigquery.Table, wanted: bigquery.Table) -> None:
         )
     known = table_columns(wanted)
     check_columns(name, {column: kind for column, kind in columns.items() if column in known}, known, "the slice")
+
+
+def check_kind(found: bigquery.Table) -> None:
+    """Raise LoadError for a view and the like, into which no rows go."""
+    if found.table_type != "TABLE":
+        raise LoadError(f"Table {found.reference} is a {found.table_type}. Load into another table.")

@@ -16,9 +16,20 @@ from jobs.common.postgres.target import SLICE_COLUMN
 from jobs.common.schemas import JSONB
 
 
-def encoded(batches: Iterator[pa.RecordBatch], schema: pa.Schema, slice_id: int) -> Iterator[bytes]:
-    """Batches of the schema in Postgres's binary COPY format, with the slice's number as last column."""
-    schema = schema.append(pa.field(SLICE_COLUMN, pa.int32(), nullable=False))
+def with_slice(schema: pa.Schema) -> pa.Schema:
+    """The schema, and last the slice's number."""
+    return schema.append(pa.field(SLICE_COLUMN, pa.int32(), nullable=False))
+
+
+def numbered(batches: Iterator[pa.RecordBatch], schema: pa.Schema, slice_id: int) -> Iterator[pa.RecordBatch]:
+    """The batches with the slice's number, in the schema that has it."""
+    for batch in batches:
+        number = pa.repeat(pa.scalar(slice_id, pa.int32()), batch.num_rows)
+        yield pa.record_batch([*batch.columns, number], schema=schema)
+
+
+def encoded(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[bytes]:
+    """Batches of the schema in Postgres's binary COPY format."""
     encoders = {field.name: pgpq.ArrowToPostgresBinaryEncoder.infer_encoder(field) for field in schema}
     for field in schema:
         if field.metadata == JSONB:
@@ -26,8 +37,7 @@ def encoded(batches: Iterator[pa.RecordBatch], schema: pa.Schema, slice_id: int)
     encoder = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(schema, encoders)
     yield encoder.write_header()
     for batch in batches:
-        number = pa.repeat(pa.scalar(slice_id, pa.int32()), batch.num_rows)
-        part = encoder.write_batch(pa.record_batch([*batch.columns, number], schema=schema))
+        part = encoder.write_batch(batch)
         if part:  # the encoder holds small batches back, and nothing would mean the end to COPY
             yield part
     yield encoder.finish()
@@ -65,7 +75,7 @@ class _CopySource:
 
 def copy(connection: Connection, table: str, schema: pa.Schema, parts: Iterator[bytes], source_name: str) -> int:
     """COPY the encoded parts into the table; the number of rows that arrived."""
-    columns = ", ".join(quote(name) for name in [*schema.names, SLICE_COLUMN])
+    columns = ", ".join(map(quote, schema.names))
     source = _CopySource(parts)
     driver = connection.connection.driver_connection
     assert driver is not None

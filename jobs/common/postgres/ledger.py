@@ -50,7 +50,7 @@ class Entry:
 def ensure(engine: Engine, log: logging.Logger | logging.LoggerAdapter[Any]) -> None:
     """Make the ledger where there is none."""
     with transaction(engine) as connection:
-        if connection.execute(text("SELECT to_regclass(:name)"), {"name": LEDGER}).scalar() is None:
+        if not _is_there(connection):
             lock(connection, LEDGER, log)
             connection.exec_driver_sql(DDL)
 
@@ -71,7 +71,12 @@ def find(connection: Connection, table: str, slice_name: str) -> Entry | None:
 
 def forget(connection: Connection, table: str) -> None:
     """The table is not there any more, so neither are its slices."""
-    connection.execute(text(f"DELETE FROM {LEDGER} WHERE table_name = :table"), {"table": table})
+    if _is_there(connection):
+        connection.execute(text(f"DELETE FROM {LEDGER} WHERE table_name = :table"), {"table": table})
+
+
+def _is_there(connection: Connection) -> bool:
+    return connection.execute(text("SELECT to_regclass(:name)"), {"name": LEDGER}).scalar() is not None
 
 
 def new_slice_id(connection: Connection) -> int:

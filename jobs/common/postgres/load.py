@@ -13,7 +13,7 @@ from jobs.common.backoff import Backoff, Log
 from jobs.common.errors import LoadError
 from jobs.common.postgres import ledger
 from jobs.common.postgres.connection import lock, transaction
-from jobs.common.postgres.copying import check_text, copy, encoded
+from jobs.common.postgres.copying import check_text, copy, encoded, numbered, with_slice
 from jobs.common.postgres.target import as_there, canonical, columns_of, delete_slice, prepare, size_in_blocks
 from jobs.common.read_ahead import read_ahead
 from jobs.common.report import Report
@@ -78,9 +78,11 @@ def _attempt(load: Load, engine: Engine, log: Log, backoff: Backoff | None, infe
         slice_id = entry.slice_id if entry else ledger.new_slice_id(connection)
         counts = Counts()
         rows = kept(table.batches, remote.name, target, load.rule, counts, check_text)
-        parts = stack.enter_context(read_ahead(encoded(telling(rows, load.title, counts, log), target, slice_id)))
+        stored = with_slice(target)
+        rows = numbered(telling(rows, load.title, counts, log), stored, slice_id)
+        parts = stack.enter_context(read_ahead(encoded(rows, stored)))
         before = max(0, size_in_blocks(connection, load.table) - 1)  # the last block may have room
-        loaded = copy(connection, load.table, target, parts, remote.name)
+        loaded = copy(connection, load.table, stored, parts, remote.name)
         if counts.kept != loaded:
             raise LoadError(f"{load.title}: {counts.read:,} rows read but {loaded:,} arrived; nothing was changed.")
         report = Report(

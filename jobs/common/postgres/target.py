@@ -36,13 +36,13 @@ def columns_of(connection: Connection, table: str) -> dict[str, str]:
     return dict(rows.tuples().all())
 
 
-def create_table(connection: Connection, table: str, schema: pa.Schema) -> None:
-    """The table with the schema's columns and the slice's number. No index: even BRIN slows COPY by a tenth."""
+def create_table(connection: Connection, table: str, schema: pa.Schema, last: str) -> None:
+    """The table with the schema's columns. last: what follows them, as SQL."""
     for name in schema.names:
         if not 0 < len(name.encode()) <= NAME_BYTES or "\0" in name:
             raise LoadError(f"Column {name!r}: Postgres takes names of 1 to {NAME_BYTES} bytes. Rename it in the file.")
     columns = [f"{quote(field.name)} {postgres_type(field)}" for field in schema]
-    execute(connection, f"CREATE TABLE {quoted(table)} ({', '.join(columns)}, {quote(SLICE_COLUMN)} integer NOT NULL)")
+    execute(connection, f"CREATE TABLE {quoted(table)} ({', '.join([*columns, last])})")
 
 
 def size_in_blocks(connection: Connection, table: str) -> int:
@@ -60,11 +60,6 @@ def delete_slice(connection: Connection, table: str, entry: ledger.Entry) -> Non
 
 def target_schema(table: str, found: dict[str, str], schema: pa.Schema) -> pa.Schema:
     """The schema in the types of the table that is there. Raises LoadError on a column that cannot take its values."""
-    if SLICE_COLUMN not in found:
-        raise LoadError(
-            f"Table {table} lacks the column {SLICE_COLUMN} that tells the slices apart. Load into another table,"
-            f" or: ALTER TABLE {quoted(table)} ADD COLUMN {SLICE_COLUMN} integer."
-        )
     fields = []
     for field in schema:
         there = found.get(field.name)
@@ -135,12 +130,24 @@ def prepare(connection: Connection, table: str, schema: pa.Schema, log: Log) -> 
     """The table is there and takes the schema's columns; the schema in the table's types."""
     if SLICE_COLUMN in schema.names:
         raise LoadError(f"The file has a column {SLICE_COLUMN!r}, the name of our own. Rename it.")
+    # No index on the slice's number: even BRIN slows COPY by a tenth.
+    found = ensure(connection, table, schema, f"{quote(SLICE_COLUMN)} integer NOT NULL", log)
+    if SLICE_COLUMN not in found:
+        raise LoadError(
+            f"Table {table} lacks the column {SLICE_COLUMN} that tells the slices apart. Load into another table,"
+            f" or: ALTER TABLE {quoted(table)} ADD COLUMN {SLICE_COLUMN} integer."
+        )
+    return target_schema(table, found, schema)
+
+
+def ensure(connection: Connection, table: str, schema: pa.Schema, last: str, log: Log) -> dict[str, str]:
+    """Column -> SQL type of the table, which is made (see create_table) where there is none."""
     found = columns_of(connection, table)
     if not found:
         lock(connection, table, log)
         found = columns_of(connection, table)
     if not found:
-        create_table(connection, table, schema)
+        create_table(connection, table, schema, last)
         ledger.forget(connection, table)
         found = columns_of(connection, table)
-    return target_schema(table, found, schema)
+    return found
