@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from google.cloud import bigquery, storage
 from sqlalchemy import Engine, NullPool, create_engine, text
 
 from tests.emulators.start import google_cloud
+from tests.sources.buses.city import City
+from tests.sources.buses.server import BusSite, serve_buses
 from tests.sources.server import Site, serve
 
 # Before anything imports Prefect: no test touches the settings or the server of the person who runs it.
@@ -147,6 +150,19 @@ def publish(site: Site, kept_months: Path) -> Callable[..., Any]:
         return expected
 
     return put
+
+
+@pytest.fixture
+def buses(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[BusSite]:
+    """The bus service's stand-in, its clock standing still on a Wednesday morning; the job reads it."""
+    morning = datetime(2026, 2, 4, 8, 40, tzinfo=UTC)
+    with serve_buses(
+        City(vehicles=60), tmp_path_factory.getbasetemp() / "buses", "k3y-of-ours", lambda: morning
+    ) as site:
+        monkeypatch.setenv("BUS_FEED_URL", site.feed_url)
+        monkeypatch.setenv("BUS_TIMETABLE_URL", site.timetable_url)
+        monkeypatch.setenv("BODS_API_KEY", site.key)
+        yield site
 
 
 @pytest.fixture

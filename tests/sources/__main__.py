@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import signal
-import threading
 from pathlib import Path
 
 from tests.sources.files import make
-from tests.sources.server import serve
+from tests.sources.server import serve, wait_for_a_signal
 from tests.sources.taxi import COLUMNS, Month
 
 DEMO = ["yellow:2021-01", "yellow:2021-02", "green:2021-01"]
@@ -36,12 +34,9 @@ def main() -> None:
     for wanted in options.datasets:
         path, expected = make(options.root, wanted)
         print(f"{path.name}: {expected.rows:,} rows, {path.stat().st_size / 1e6:.1f} MB", flush=True)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     with serve(options.root, options.host, options.port) as site:
         print(f"TAXI_URL={site.taxi_url}", flush=True)
-        stop.wait()
+        wait_for_a_signal()
 
 
 if __name__ == "__main__":

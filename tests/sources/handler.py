@@ -45,18 +45,23 @@ class Handler(BaseHTTPRequestHandler):
                 self._text(200, fault.body, fault.headers)
             elif path == "/health":
                 self._text(200, b"ready\n")
-            elif found := RELEASE.match(path):
-                self._redirect(*found.groups())
-            elif found := OBJECT.match(path):
-                self._object(found[2], float(parse_qs(url.query).get("se", ["0"])[0]), fault)
-            elif path.startswith("/files/"):
-                self._file(path.removeprefix("/files/"), fault)
             else:
-                self._text(404, b"Not Found")
+                self._answer(path, parse_qs(url.query, keep_blank_values=True), fault)
         except (ConnectionError, TimeoutError):
             self.close_connection = True
 
     do_HEAD = do_GET  # noqa: N815
+
+    def _answer(self, path: str, query: dict[str, list[str]], fault: Fault) -> None:
+        """What the website has at a path."""
+        if found := RELEASE.match(path):
+            self._redirect(*found.groups())
+        elif found := OBJECT.match(path):
+            self._object(found[2], float(query.get("se", ["0"])[0]), fault)
+        elif path.startswith("/files/"):
+            self._file(path.removeprefix("/files/"), fault)
+        else:
+            self._text(404, b"Not Found")
 
     def _redirect(self, color: str, name: str) -> None:
         if not (self.site.root / name).is_file():
@@ -71,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._text(403, b"<Error><Code>AuthenticationFailed</Code></Error>")
         return self._file(name, fault)
 
-    def _file(self, name: str, fault: Fault) -> None:
+    def _file(self, name: str, fault: Fault, kind: str = "application/octet-stream") -> None:
         path = (self.site.root / name).resolve()
         if not path.is_relative_to(self.site.root.resolve()) or not path.is_file():
             return self._text(404, b"Not Found")
@@ -86,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
             partial = (start, stop) != (0, stat.st_size) or self._ranged
             self.send_response(206 if partial else 200)
             self.asked.status = 206 if partial else 200
-            self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Content-Type", kind)
             self.send_header("Last-Modified", modified)
             if tag:
                 self.send_header("ETag", tag)

@@ -9,19 +9,20 @@ with serve(root) as site:
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.sources.faults import HTML, Fault, Request
 from tests.sources.handler import Handler
 
-__all__ = ["HTML", "Fault", "Request", "Site", "serve"]
+__all__ = ["HTML", "Fault", "Request", "Site", "running", "serve", "wait_for_a_signal"]
 
 
 @dataclass
@@ -57,6 +58,9 @@ class Site:
             return fault
 
 
+AnySite = TypeVar("AnySite", bound=Site)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads, block_on_close = True, False
 
@@ -66,11 +70,15 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-@contextmanager
-def serve(root: Path, host: str = "127.0.0.1", port: int = 0) -> Iterator[Site]:
+def serve(root: Path, host: str = "127.0.0.1", port: int = 0) -> AbstractContextManager[Site]:
     """Serve `root` from threads of this process until the block ends."""
-    site = Site(Path(root))
-    handler = type("SiteHandler", (Handler,), {"site": site})
+    return running(Site(Path(root)), Handler, host, port)
+
+
+@contextmanager
+def running(site: AnySite, answers: type[Handler], host: str, port: int) -> Iterator[AnySite]:
+    """The site while it is served. `answers` says what it has at which path."""
+    handler = type("SiteHandler", (answers,), {"site": site})
     server = _Server((host, port), handler)
     site.url = f"http://{host}:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -83,3 +91,11 @@ def serve(root: Path, host: str = "127.0.0.1", port: int = 0) -> Iterator[Site]:
             server.shutdown()
         server.server_close()
         thread.join()
+
+
+def wait_for_a_signal() -> None:
+    """Until SIGTERM or SIGINT comes. Called by the main thread."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
