@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Cloud, Database
+from tests.sources.buses.server import BusSite
 
 LEDGER = "load_ledger"  # says when and by which run a slice was loaded: a rerun may write it anew
 TABLES = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)'"
@@ -38,7 +39,7 @@ class Sinks:
 
 
 @pytest.fixture
-def sinks(taxi: Database, cloud: Cloud, publish: Callable[..., Any]) -> Sinks:
+def sinks(buses: BusSite, taxi: Database, cloud: Cloud, publish: Callable[..., Any]) -> Sinks:
     """Empty sinks; January 2021 of both colours is on the website's stand-in."""
     for found in cloud.bigquery.list_datasets():  # of other tests: the project is one for all
         cloud.bigquery.delete_dataset(found.reference, delete_contents=True)

@@ -9,15 +9,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
-from prefect.client.schemas.schedules import CronSchedule
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import ParameterSchema
 from prefect.utilities.schema_tools.validation import validate
 
+from scripts.schedules import as_prefect, said
 from scripts.settings import ROOT, read_env
 from tests.contract.conftest import Sinks
 from workpools.job import JobDeployment
@@ -116,8 +115,7 @@ def test_schedule_and_limits_can_be(folder: str) -> None:
         assert deployment.memory_mib >= 256
         assert deployment.concurrency >= 1
         if deployment.schedule:
-            ZoneInfo(deployment.schedule.timezone)
-            CronSchedule(cron=deployment.schedule.cron, timezone=deployment.schedule.timezone)
+            assert said(as_prefect(deployment.schedule)) == str(deployment.schedule)
 
 
 def test_the_image_is_known(folder: str) -> None:
@@ -132,7 +130,7 @@ def test_the_image_is_known(folder: str) -> None:
 
 def test_every_setting_reaches_the_container(folder: str) -> None:
     """From .env.example, where all are listed, through the compose file's deploy service."""
-    settings = {name for deployment in deployments(folder) for name in deployment.settings}
+    settings = {name for one in deployments(folder) for name in (*one.settings, *one.needs)}
     assert settings <= set(read_env(ROOT / ".env.example"))
     assert settings <= set(COMPOSE["deploy"]["environment"])
 

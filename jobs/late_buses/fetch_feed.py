@@ -1,0 +1,44 @@
+"""The live feed becomes the newest positions, and one object more of their history."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jobs.common.backoff import Log
+from jobs.common.report import Report
+from jobs.common.steps import clock
+from jobs.common.web import open_url
+from jobs.late_buses import source, store
+from jobs.late_buses.feed import observed_at, positions
+from jobs.late_buses.store import Store, by_day
+
+KEY_REFUSED = "the API key is refused: correct BODS_API_KEY, or the Secret block, which `make deploy` fills with it."
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """A look at the feed. area: see `source.query`."""
+
+    url: str
+    area: Mapping[str, float] | None = None
+    title: str = "live positions"
+    target: str = store.LIVE
+    slice: str = store.LIVE
+
+
+def run(fetch: Fetch, bucket: str, key: str, log: Log) -> Report:
+    """One row a vehicle in the bucket. An empty feed is no error: buses sleep too.
+
+    Raises LoadError for a key that is refused, and for an answer that is no feed.
+    """
+    started = time.monotonic()
+    url = f"{fetch.url}?{source.query(fetch.area, source.api_key(key))}"
+    with open_url(url, log, advice={401: KEY_REFUSED, 403: KEY_REFUSED}) as remote:
+        live = positions(b"".join(remote.chunks()), remote.name)
+    place = Store.of(bucket)
+    place.write_rows(by_day("live_location", observed_at(live) or clock(None), "parquet"), live)
+    target, rows = place.write_rows(store.LIVE, live)
+    return Report(
+        fetch.title, target, fetch.slice, "loaded", rows, {}, rows, remote.bytes_received,
+        time.monotonic() - started,
+    )  # fmt: skip

@@ -1,0 +1,174 @@
+"""Late buses: a live feed of positions, compared with the timetable, becomes a list for the map, and history."""
+
+from datetime import datetime
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.states import Failed
+
+from jobs.common.errors import LoadError
+from jobs.common.overlap import skip_overdue
+from jobs.common.report import Report
+from jobs.common.steps import ended, run_step, step
+from jobs.late_buses import append_history, fetch_feed, fetch_timetable, find_late, source, store
+from jobs.late_buses.compare import Rule
+
+fetch_positions = step("fetch-positions", fetch_feed.run)
+fetch_stop_times = step("fetch-stop-times", fetch_timetable.run)
+find_late_buses = step("find-late-buses", find_late.run)
+append_late_buses = step("append-late-buses", append_history.run)
+
+
+@flow(name="get-bus-timetables")
+def get_bus_timetables(
+    timetable_url: str | None = None,
+    agency: str = "First Leeds",
+    now: datetime | None = None,
+    force: bool = False,
+    bucket: str = "zoom-gcs",
+) -> Any:
+    """Take one agency's stop times of yesterday, today and tomorrow out of a region's GTFS zip, into the bucket.
+
+    Args:
+        timetable_url: The zip. Default: Yorkshire's, of the UK's Bus Open Data Service.
+        agency: The bus company, as agency.txt has its name.
+        now: The time at which the days are taken, with its offset. Default: the clock's.
+        force: Take it again even if neither the zip nor the days have changed.
+        bucket: The GcsBucket block; GCS_BUCKET takes its place.
+    """
+    job = fetch_timetable.Fetch(source.timetable_url(timetable_url), agency, now, force)
+    return ended([run_step(fetch_stop_times, job, bucket)])
+
+
+@flow(name="get-live-bus-locations")
+def get_live_bus_locations(
+    feed_url: str | None = None,
+    area: dict[str, float] | None = None,
+    api_key: str = "bods-api-key",
+    bucket: str = "zoom-gcs",
+) -> Any:
+    """Put the latest position of each bus in an area into the bucket: the newest ones, and a history by day.
+
+    Args:
+        feed_url: The GTFS-Realtime feed. Default: that of the UK's Bus Open Data Service.
+        area: min_lat, max_lat, min_long, max_long, in degrees. Default: Leeds.
+        api_key: The Secret block with the feed's key; BODS_API_KEY takes its place.
+        bucket: The GcsBucket block; GCS_BUCKET takes its place.
+    """
+    job = fetch_feed.Fetch(source.feed_url(feed_url), area)
+    return ended([run_step(fetch_positions, job, bucket, api_key)])
+
+
+@flow(name="compare-bus-times")
+def compare_bus_times(
+    live: str = store.LIVE,
+    late_minutes: float = 10,
+    fresh_minutes: float = 30,
+    now: datetime | None = None,
+    bucket: str = "zoom-gcs",
+) -> Any:
+    """Compare positions with the timetable, and write late_buses.csv: the buses that are late now.
+
+    Args:
+        live: The object with the positions.
+        late_minutes: A bus is late when it is more minutes than this behind the timetable.
+        fresh_minutes: A position older than this says nothing any more.
+        now: The time to compare at, with its offset. Default: the clock's.
+        bucket: The GcsBucket block; GCS_BUCKET takes its place.
+    """
+    job = find_late.Find(live, now, Rule(late_minutes, fresh_minutes))
+    return ended([run_step(find_late_buses, job, bucket)])
+
+
+@flow(name="write-late-buses-bq")
+def write_late_buses_bq(
+    sinks: list[str] | None = None,
+    dataset: str = "bus_tracker",
+    table: str = "raw_late_buses",
+    location: str | None = None,
+    bucket: str = "zoom-gcs",
+    credentials: str = "zoom-gcp-creds",
+    block: str = "postgres-connector",
+) -> Any:
+    """Append the late buses of late_buses.csv to the history, each observation once.
+
+    Args:
+        sinks: Where to: bigquery, postgres or both. Default: bigquery.
+        dataset: The BigQuery dataset. Made when it is not there.
+        table: The table, in either sink.
+        location: Where a new dataset is made, such as EU. Default: where the bucket is.
+        bucket: The GcsBucket block; GCS_BUCKET takes its place.
+        credentials: The GcpCredentials block whose project has the dataset; GCP_PROJECT takes its place.
+        block: The SqlAlchemyConnector block of Postgres; WAREHOUSE_URL takes its place.
+    """
+    try:
+        jobs = [append_history.Append(sink, dataset, table, location) for sink in sinks or ["bigquery"]]
+    except LoadError as error:
+        return Failed(message=str(error))
+    return ended([run_step(append_late_buses, job, bucket, credentials, block) for job in jobs])
+
+
+@flow(name="master-flow")
+def master_flow(
+    feed_url: str | None = None,
+    area: dict[str, float] | None = None,
+    timetable_url: str | None = None,
+    agency: str = "First Leeds",
+    late_minutes: float = 10,
+    fresh_minutes: float = 30,
+    sinks: list[str] | None = None,
+    dataset: str = "bus_tracker",
+    table: str = "raw_late_buses",
+    location: str | None = None,
+    now: datetime | None = None,
+    api_key: str = "bods-api-key",
+    bucket: str = "zoom-gcs",
+    credentials: str = "zoom-gcp-creds",
+    block: str = "postgres-connector",
+) -> Any:
+    """One look at the buses: fetch positions, compare them with the timetable, append the late ones to the history.
+
+    Fetches the timetable first where there is none for today.
+
+    Args:
+        feed_url: The GTFS-Realtime feed. Default: that of the UK's Bus Open Data Service.
+        area: min_lat, max_lat, min_long, max_long, in degrees. Default: Leeds.
+        timetable_url: The GTFS zip, for the first time. Default: Yorkshire's.
+        agency: The bus company, as agency.txt has its name.
+        late_minutes: A bus is late when it is more minutes than this behind the timetable.
+        fresh_minutes: A position older than this says nothing any more.
+        sinks: Where the history goes: bigquery, postgres or both. Default: bigquery.
+        dataset: The BigQuery dataset. Made when it is not there.
+        table: The table of the history, in either sink.
+        location: Where a new dataset is made, such as EU. Default: where the bucket is.
+        now: The time to compare at, with its offset. Default: the clock's.
+        api_key: The Secret block with the feed's key; BODS_API_KEY takes its place.
+        bucket: The GcsBucket block; GCS_BUCKET takes its place.
+        credentials: The GcpCredentials block whose project has the dataset; GCP_PROJECT takes its place.
+        block: The SqlAlchemyConnector block of Postgres; WAREHOUSE_URL takes its place.
+    """
+    log = get_run_logger()
+    skip_overdue(log)
+    done: list[Report] = []
+    try:
+        if fetch_timetable.missing(bucket, agency, now):
+            done += _done(get_bus_timetables(timetable_url, agency, now, bucket=bucket, return_state=True))
+        live = _done(get_live_bus_locations(feed_url, area, api_key, bucket, return_state=True))
+        late = _done(compare_bus_times(live[0].slice, late_minutes, fresh_minutes, now, bucket, return_state=True))
+        done += [*live, *late]
+        if late[0].rows_loaded:
+            given = (sinks, dataset, table, location, bucket, credentials, block)
+            done += _done(write_late_buses_bq(*given, return_state=True))
+    except LoadError as error:
+        return Failed(message=str(error), data=done)
+    finally:
+        skip_overdue(log)
+    return ended(done)
+
+
+def _done(state: Any) -> list[Report]:
+    """What a subflow did. Raises LoadError when it failed: what follows would work on old data."""
+    reports = state.result(raise_on_failure=False)
+    if not state.is_completed() or not isinstance(reports, list):
+        raise LoadError(state.message or str(reports))
+    return reports

@@ -1,0 +1,206 @@
+"""The flows of the late buses, against the stand-in of the bus service, the emulators and a real Postgres."""
+
+import json
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from jobs.late_buses import store
+from jobs.late_buses.compare import from_csv
+from jobs.late_buses.flow import compare_bus_times, get_bus_timetables, get_live_bus_locations, master_flow
+from scripts.settings import ROOT
+from tests.conftest import Cloud, Database
+from tests.sources.buses.server import FEED, TIMETABLE, BusSite
+from tests.sources.buses.simulation import inside, late, positions
+from tests.sources.faults import HTML, Fault
+
+MORNING = datetime(2026, 2, 4, 8, 40, tzinfo=UTC)
+HISTORY = "SELECT trip_id, start_date, stop_sequence, timestamp FROM raw_late_buses"
+
+
+@pytest.fixture
+def history(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Where the flow keeps the history."""
+    monkeypatch.setenv("WAREHOUSE_URL", database.url)
+    return database
+
+
+def look(at: datetime = MORNING, **parameters: Any) -> Any:
+    """One look at the buses, by the clock `at`; the flow's final state."""
+    return master_flow(now=at, **{"sinks": ["postgres"], **parameters}, return_state=True)
+
+
+def ran(flow: Any, **parameters: Any) -> Any:
+    """The final state of a run of a flow."""
+    return flow(**parameters, return_state=True)
+
+
+def truth(site: BusSite, at: datetime = MORNING) -> set[tuple[Any, ...]]:
+    """The late buses of the city."""
+    found = late(inside(positions(site.city, at)), at)
+    return {(one.trip_id, one.start_date, one.stop_sequence, one.timestamp) for one in found}
+
+
+def listed(cloud: Cloud) -> pa.Table:
+    """What late_buses.csv says."""
+    return from_csv(cloud.bucket.blob(store.LATE).download_as_bytes(), store.LATE)
+
+
+def keys(table: pa.Table) -> set[tuple[Any, ...]]:
+    rows = table.select(["trip_id", "start_date", "stop_sequence", "timestamp"]).to_pylist()
+    return {tuple(row.values()) for row in rows}
+
+
+def test_a_look_lists_the_late_buses_and_keeps_them(buses: BusSite, cloud: Cloud, history: Database) -> None:
+    assert len(truth(buses)) > 3
+    state = look(sinks=["postgres", "bigquery"], dataset=cloud.dataset)
+    assert state.is_completed(), state.message
+    assert keys(listed(cloud)) == truth(buses)
+    assert set(history.rows(HISTORY)) == truth(buses)
+    assert set(cloud.rows(HISTORY)) == truth(buses)
+    days = cloud.rows("SELECT DISTINCT observation_day FROM raw_late_buses")
+    assert days == [(MORNING.date(),)]
+    kept = parquet.read_table(pa.BufferReader(cloud.objects()["live_location/day=2026-02-04/084000.parquet"]))
+    assert kept.equals(parquet.read_table(pa.BufferReader(cloud.objects()[store.LIVE])))
+
+
+def test_the_timetable_is_fetched_once_a_day_and_not_with_each_look(
+    buses: BusSite, cloud: Cloud, history: Database
+) -> None:
+    assert len(look().result()) == 4
+    assert len(look().result()) == 3
+    assert len(buses.asked(TIMETABLE)) == 1
+    tomorrow = MORNING + timedelta(days=2)
+    buses.clock = lambda: tomorrow
+    assert look(tomorrow).is_completed()
+    assert len(buses.asked(TIMETABLE)) == 2
+
+
+def test_the_same_positions_are_one_observation_and_new_ones_another(
+    buses: BusSite, cloud: Cloud, history: Database
+) -> None:
+    for _ in range(2):
+        assert look().is_completed()
+    assert set(history.rows(HISTORY)) == truth(buses)
+    assert len(history.rows(HISTORY)) == len(truth(buses))
+    later = MORNING + timedelta(seconds=30)
+    buses.clock = lambda: later
+    assert look(later).is_completed()
+    both = truth(buses) | truth(buses, later)
+    assert len(history.rows(HISTORY)) == len(both) > len(truth(buses))
+    assert set(history.rows(HISTORY)) == both
+
+
+def test_when_no_bus_is_late_the_list_is_a_header_and_the_history_is_left_alone(
+    buses: BusSite, cloud: Cloud, history: Database
+) -> None:
+    state = look(late_minutes=600)
+    assert state.is_completed(), state.message
+    assert cloud.objects()[store.LATE].startswith(b'"trip_id","stop_sequence",')
+    assert listed(cloud).num_rows == 0
+    assert history.rows("SELECT 1 FROM pg_tables WHERE tablename = 'raw_late_buses'") == []
+
+
+def test_a_feed_without_buses_is_a_normal_run(buses: BusSite, cloud: Cloud, history: Database) -> None:
+    sea = {"min_lat": 0.0, "max_lat": 1.0, "min_long": 0.0, "max_long": 1.0}
+    state = look(area=sea)
+    assert state.is_completed(), state.message
+    assert listed(cloud).num_rows == 0
+
+
+WRONG_FEED: dict[str, tuple[Callable[[BusSite], None], str]] = {
+    "no such key": (lambda site: setattr(site, "key", "another"), "the API key is refused: correct BODS_API_KEY"),
+    "a web page": (lambda site: site.faults.update({FEED: [Fault(body=HTML, times=None)]}), "a web page"),
+    "cut off": (
+        lambda site: site.faults.update({FEED: [Fault(body=b"\x0a\x0d\x0a\x03", times=None)]}),
+        "is cut short, or no GTFS-Realtime feed",
+    ),
+    "the service is down": (lambda site: site.faults.update({FEED: [Fault(status=503, times=None)]}), "HTTP 503"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_FEED)
+def test_a_feed_that_cannot_be_read_leaves_the_last_list_alone(
+    buses: BusSite, cloud: Cloud, history: Database, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert look().is_completed()
+    before = cloud.objects(), history.rows(HISTORY)
+    spoil, message = WRONG_FEED[kind]
+    spoil(buses)
+    with caplog.at_level(logging.INFO):
+        state = look()
+    assert state.is_failed()
+    assert re.search(message, state.message), state.message
+    assert (cloud.objects(), history.rows(HISTORY)) == before
+    assert "k3y-of-ours" not in state.message + caplog.text
+
+
+def test_without_a_timetable_comparing_says_what_to_run(buses: BusSite, cloud: Cloud) -> None:
+    assert ran(get_live_bus_locations).is_completed()
+    state = ran(compare_bus_times, now=MORNING)
+    assert state.is_failed()
+    assert "timetable_today.parquet is not there. Run get-bus-timetables first" in state.message
+    assert store.LATE not in cloud.objects()
+
+
+def test_a_timetable_of_other_days_is_not_taken_for_buses_that_are_on_time(buses: BusSite, cloud: Cloud) -> None:
+    assert ran(get_bus_timetables, now=MORNING - timedelta(days=9)).is_completed()
+    assert ran(get_live_bus_locations).is_completed()
+    state = ran(compare_bus_times, now=MORNING)
+    assert state.is_failed()
+    assert "is for 2026-01-24 to 2026-01-28, not for 2026-02-04. Run get-bus-timetables" in state.message
+
+
+def test_an_unknown_agency_is_told_which_there_are(buses: BusSite, cloud: Cloud) -> None:
+    state = ran(get_bus_timetables, agency="First Leds", now=MORNING)
+    assert state.is_failed()
+    assert "Anytown & District" in state.message
+    assert "First Leeds" in state.message
+
+
+def test_a_timetable_whose_zip_has_not_changed_is_not_read_again(buses: BusSite, cloud: Cloud) -> None:
+    buses.faults[TIMETABLE] = [Fault(etag='"1"', times=None)]
+    for status in ("loaded", "unchanged"):
+        state = ran(get_bus_timetables, now=MORNING)
+        assert [report.status for report in state.result()] == [status]
+
+
+def test_a_time_without_an_offset_is_asked_about(buses: BusSite, cloud: Cloud) -> None:
+    state = ran(get_bus_timetables, now=datetime(2026, 2, 4, 8, 5))
+    assert state.is_failed()
+    assert "with its offset, such as 2026-02-04T08:05:00+00:00" in state.message
+
+
+def test_a_sink_that_is_none_is_named(buses: BusSite, cloud: Cloud) -> None:
+    state = look(sinks=["excel"])
+    assert state.is_failed()
+    assert "sinks are bigquery and postgres, not 'excel'" in state.message
+
+
+def test_a_hundred_looks_at_a_feed_that_fails_at_random_lose_and_double_nothing(
+    cloud: Cloud, history: Database
+) -> None:
+    soak = [sys.executable, "-m", "tests.integration.bus_soak", "100"]
+    done = subprocess.run(soak, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    looks = [json.loads(line) for line in done.stdout.splitlines()]
+    ended = {"none": "Completed", "passing": "Completed", "lasting": "Failed"}
+    assert [look["state"] for look in looks] == [ended[look["feed"]] for look in looks], done.stdout
+    assert len({look["feed"] for look in looks}) == 3
+    seen = {tuple(key) for look in looks if look["state"] == "Completed" for key in look["late"]}
+    kept = history.rows(
+        "SELECT trip_id, start_date::text, stop_sequence::text, to_char(timestamp AT TIME ZONE 'UTC',"
+        " 'YYYY-MM-DD\"T\"HH24:MI:SS+00:00') FROM raw_late_buses"
+    )
+    assert len(kept) == len(seen) > 50
+    assert set(kept) == seen
+    memory = [look["mib"] for look in looks]
+    assert max(memory[50:]) < 1.1 * max(memory[:50])
