@@ -12,6 +12,12 @@ PARTS: dict[str, tuple[str, ...]] = {
         *("tests/__init__.py", "tests/emulators"),
         *("scripts/__init__.py", "scripts/gcp_key.py", "scripts/settings.py"),
     ),
+    "dashboards": (
+        "dashboards",
+        *("jobs/__init__.py", "jobs/common/__init__.py", "jobs/common/errors.py", "jobs/common/schemas.py"),
+        *("jobs/common/tables", "jobs/late_buses/__init__.py", "jobs/late_buses/columns.py"),
+        *("jobs/late_buses/compare.py", "jobs/late_buses/gtfs_time.py"),
+    ),
     "sources": ("jobs/__init__.py", "jobs/common", "jobs/datasets", "tests/__init__.py", "tests/sources"),
 }
 # Jobs that run others as subflows, in their own container.

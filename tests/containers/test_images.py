@@ -55,7 +55,7 @@ def test_runs_without_rights(job: str) -> None:
 
 def test_only_what_serves_has_a_healthcheck(images: dict[str, str]) -> None:
     checked = {name for name, image in images.items() if inspect(image)["Config"].get("Healthcheck")}
-    assert checked == {"orchestration", "sources"}
+    assert checked == {"orchestration", "sources", "dashboards"}
 
 
 def test_holds_only_its_extra(job: str, name: str) -> None:
