@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scripts.bench import bigquery, gcs, postgres
+from scripts.bench import bigquery, cycle, gcs, postgres, timetable
 from scripts.bench.compete import Rounds, compete
 from scripts.bench.inputs import environment, site
 from scripts.bench.page import goals, page, section, tables
 from scripts.bench.part import FULL, QUICK, TENFOLD, Input, Part
 
-PARTS = (postgres.PART, gcs.PART, bigquery.PART)
+PARTS = (postgres.PART, gcs.PART, bigquery.PART, timetable.PART, cycle.PART)
 PAGE = Path("docs/benchmarks.md")
 
 
@@ -48,13 +48,18 @@ def measure(part: Part, folder: Path, quick: bool, rounds: Rounds) -> str:
     """The part's section."""
     sizes = [QUICK] if quick else [FULL, TENFOLD] if rounds.tenfold else [FULL]
     print(f"{part.title}:", flush=True)
-    with site(folder / "site", sizes) as url, part.open(folder) as place:
-        env = environment(folder, url, place.env)
-        results = [compete(place, Input(size, url, folder, env), rounds) for size in sizes]
+    version = ""
+    if part.alone:
+        results = part.alone(folder, quick, rounds.fast)
+    elif part.open:
+        with site(folder / "site", sizes) as url, part.open(folder) as place:
+            version = place.version
+            env = environment(folder, url, place.env)
+            results = [compete(place, Input(size, url, folder, env), rounds) for size in sizes]
     text = tables(part, results)
     if not quick:  # the goals are of the full size: a small file is mostly start
         text += "\n" + goals(part, results)
-    return section(part, place.version, text)
+    return section(part, version, text)
 
 
 if __name__ == "__main__":

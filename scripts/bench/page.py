@@ -12,7 +12,8 @@ from scripts.bench.results import Results
 
 INTRO = """# Benchmarks
 
-Made by `make bench`, which replaces this page; `make bench ONLY=postgres`, `gcs` or `bigquery` replaces one section.
+Made by `make bench`, which replaces this page; `make bench ONLY=postgres`, `gcs`, `bigquery`, `timetable` or `cycle`
+replaces one section.
 
 Input, loader and what is loaded into share the machine. The input is generated to the shape of the real yellow taxi
 file of 2021-01 and comes over local HTTP. Each run is a fresh process and a fresh table or object. Rounds are
@@ -48,12 +49,12 @@ def goals(part: Part, results: Sequence[Results]) -> str:
 
 
 def section(part: Part, place: str, text: str) -> str:
-    """A part's section, from its heading on. place: name and version of what was loaded into."""
+    """A part's section, from its heading on. place: name and version of what was loaded into, if anything."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    packages = ", ".join(f"{name} {version(name)}" for name in part.packages)
+    packages = ", ".join([*([place] if place else []), *(f"{name} {version(name)}" for name in part.packages)])
     return f"""## {part.title}
 
-{os.cpu_count()} cores, {memory:.0f} GiB of memory, Python {platform.python_version()}, {place}, {packages}.
+{os.cpu_count()} cores, {memory:.0f} GiB of memory, Python {platform.python_version()}, {packages}.
 
 {part.notes}
 

@@ -98,15 +98,19 @@ class Place(ABC):
 
 @dataclass(frozen=True)
 class Part:
-    """title, notes: of its section of the page. packages: those whose versions matter."""
+    """title, notes: of its section of the page. packages: those whose versions matter.
+
+    open: where taxi months are loaded to; else alone(folder, quick, rounds) measures something else.
+    """
 
     key: str
     title: str
     notes: str
     packages: tuple[str, ...]
-    open: Callable[[Path], AbstractContextManager[Place]]
+    open: Callable[[Path], AbstractContextManager[Place]] | None
     columns: tuple[Column, ...]
     goals: Callable[[Results, Results], list[Goal]]
+    alone: Callable[[Path, bool, int], list[Results]] | None = None
 
 
 def peer(module: str, *arguments: str, python: str = sys.executable) -> list[str]:

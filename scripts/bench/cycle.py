@@ -1,0 +1,78 @@
+"""Late buses, one look: 2,000 vehicles, and a timetable of a million stop times that is in the bucket already."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scripts.bench import results as r
+from scripts.bench.database import database
+from scripts.bench.gcs import cloud, services
+from scripts.bench.inputs import WITHOUT, job_python
+from scripts.bench.measure import Run, run_process
+from scripts.bench.part import Part, peer
+from scripts.bench.results import Column, Goal, Results
+from tests.emulators.start import google_cloud
+from tests.sources.buses.city import AGENCIES, AGENCY, City
+from tests.sources.buses.server import serve_buses
+
+VEHICLES, QUICK_VEHICLES = 2_000, 100
+AT = datetime(2026, 2, 4, 8, 40, tzinfo=UTC)
+TABLE = "raw_late_buses"
+TITLES = {"ours": "Longshore: fetch, compare, append", "pandas": "pandas merges, as published: compare alone"}
+NOTES = """- What the flows of one look do, without Prefect's engine: fetch the feed over HTTP, write it to the bucket
+  twice, read it and the timetable from there, compare, write `late_buses.csv`, read it back, append it to Postgres.
+  Emulator of Cloud Storage, stand-in of the bus service. The rows are positions.
+- The published way only compares: it reads both Parquet files from the disk with pandas, merges them and writes a CSV
+  to the disk. It takes today's midnight in UTC for the service day.
+- Seconds begin after the imports."""
+
+
+def alone(folder: Path, quick: bool, rounds: int) -> list[Results]:
+    """Both ways in turns, each in a fresh process."""
+    at, agency = AT.isoformat(), AGENCIES[AGENCY]
+    city = City(vehicles=QUICK_VEHICLES if quick else VEHICLES)
+    with ExitStack() as stack:
+        site = stack.enter_context(serve_buses(city, folder / "buses", "bench", lambda: AT))
+        env = {name: value for name, value in os.environ.items() if not name.startswith(WITHOUT)}
+        env |= stack.enter_context(google_cloud(cloud(folder)))
+        warehouse = stack.enter_context(database(folder / "postgres"))
+        env |= {"BUS_FEED_URL": site.feed_url, "BUS_TIMETABLE_URL": site.timetable_url, "BODS_API_KEY": site.key}
+        env |= {"WAREHOUSE_URL": warehouse.url, "PREFECT_HOME": str(folder / "prefect")}
+        job = [job_python(folder, "late-buses"), "-m", "scripts.bench.cycle_job"]
+        site.timetable()
+        run_process([*job, "timetable", at, agency], env, folder / "logs" / "timetable.log")
+        bucket = services(env)[0].bucket(env["GCS_BUCKET"])
+        files = {"live.parquet": "live_location/live_location.parquet"}
+        files["timetable.parquet"] = "current_timetable/timetable_today.parquet"
+        runs: dict[str, list[Run]] = {key: [] for key in TITLES}
+        for number in range(rounds):
+            warehouse.settle(TABLE)
+            runs["ours"].append(run_process([*job, "cycle", at, agency], env, folder / "logs" / "cycle.log"))
+            for file, path in files.items():
+                bucket.blob(path).download_to_filename(str(folder / file))
+            given = [str(folder / file) for file in files]
+            command = peer("late_pandas", *given, str(folder / "late.csv"), at)
+            runs["pandas"].append(run_process(command, env, folder / "logs" / "late_pandas.log"))
+            said = " / ".join(f"{made[-1].load_seconds:.2f} s" for made in runs.values())
+            print(f"round {number + 1}/{rounds}  {said}", flush=True)
+    return [Results(int(runs["ours"][0].said["rows"]), runs, TITLES, frozenset(TITLES))]
+
+
+def _own(figure: str) -> Column:
+    return f"{figure}, s", lambda results, key: f"{results.said(key, figure):.2f}" if key == "ours" else ""
+
+
+COLUMNS: tuple[Column, ...] = (
+    r.HOW, r.SECONDS, _own("fetch"), _own("compare"), _own("append"), _own("processor"), r.WHOLE, r.PEAK, r.RUNS,
+)  # fmt: skip
+
+
+def goals(first: Results, _: Results) -> list[Goal]:
+    """Of 2,000 vehicles."""
+    return [Goal("one look, s", "<= 3", lambda: first.middle("ours"), lambda value: value <= 3, "{:.2f}")]
+
+
+PART = Part("cycle", "Late buses: one look", NOTES, ("prefect", "pyarrow", "pandas"), None, COLUMNS, goals, alone)
