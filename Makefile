@@ -24,9 +24,12 @@ help: ## list what there is
 .PHONY: setup
 setup: .venv/.ready ## make .venv from the lock (the other targets call it)
 
-.PHONY: demo psql
+.PHONY: demo demo-buses psql
 demo: setup ## load three months of taxi trips into Postgres and BigQuery, no Docker needed [SOURCE=live]
 	@.venv/bin/python -m scripts.demo $(if $(filter live,$(SOURCE)),--live)
+
+demo-buses: setup ## watch a small city's buses, the late ones on a map at http://127.0.0.1:8501 [CYCLES=]
+	@.venv/bin/python -m scripts.demo.buses $(if $(CYCLES),--cycles $(CYCLES))
 
 psql: export SQL := $(value SQL)
 psql: setup ## look at what the demo loaded [SQL='SELECT …']
@@ -61,7 +64,7 @@ new-job: setup ## make a job that runs at once, to build on: NAME=late-buses
 
 ##@ Measure
 .PHONY: bench
-bench: setup ## Longshore against limits, psql, dlt and pandas [QUICK=1: a small one] [ONLY=postgres|gcs|bigquery]
+bench: setup ## Longshore against limits, psql, dlt and pandas [QUICK=1: a small one] [ONLY=postgres|gcs|bigquery|timetable|cycle]
 	@.venv/bin/uv sync -q --frozen --all-extras --group bench
 	@.venv/bin/python -m scripts.bench $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
 
