@@ -11,17 +11,22 @@ from scripts.gcp_key import read_key
 from scripts.images import build_all
 from scripts.settings import UserError, make_env, settings
 
-PROFILES = {"emulators": ("gcs", "bigquery"), "demo": ("sources",), "cloud-worker": ("cloud-worker",)}
-STAND_IN = "http://sources:8000/nyc-tlc-data/releases/download"
+PROFILES = {"emulators": ("gcs", "bigquery"), "demo": ("sources", "buses"), "cloud-worker": ("cloud-worker",)}
+STAND_INS = {
+    "TAXI_URL": "http://sources:8000/nyc-tlc-data/releases/download",
+    "BUS_FEED_URL": "http://buses:8001/api/v1/gtfsrtdatafeed/",
+    "BUS_TIMETABLE_URL": "http://buses:8001/timetable/download/gtfs-file/yorkshire/",
+    "BODS_API_KEY": "demo",  # never the real one
+}
 
 
 def stack_settings(source: str) -> dict[str, str]:
-    """Settings for compose; with the demo's source the jobs read from the stand-in website."""
+    """Settings for compose; with the demo's source the jobs read from the stand-ins of the websites."""
     found = settings()
     if source == "demo":
-        found |= {"COMPOSE_PROFILES": f"{found['COMPOSE_PROFILES']},demo".strip(","), "TAXI_URL": STAND_IN}
+        found |= {"COMPOSE_PROFILES": f"{found['COMPOSE_PROFILES']},demo".strip(","), **STAND_INS}
     elif source != "live":
-        raise UserError(f"SOURCE={source}: there are demo (a stand-in website, made here) and live (the real one)")
+        raise UserError(f"SOURCE={source}: there are demo (stand-in websites, made here) and live (the real ones)")
     return found
 
 
@@ -40,6 +45,7 @@ def up(source: str, seconds: float = 300) -> None:
     cloud = f"storage {here}:{env['GCS_PORT']}, BigQuery {here}:{env['BIGQUERY_PORT']} (emulators)"
     print(
         f"\nPrefect   {here}:{env['PREFECT_PORT']}"
+        f"\nmap       {here}:{env['MAP_PORT']} (late buses{'' if env['BODS_API_KEY'] else ': BODS_API_KEY is not set'})"
         f"\nwarehouse docker exec -it {container(env, 'postgres')[:12]} psql -U postgres {env['WAREHOUSE_DB']}"
         f"\ncloud     {cloud if 'gcs' in served(env) else 'Google Cloud'}"
         f'\nnext      make run JOB=web-to-postgres PARAMS=\'{{"year": 2021, "months": [1]}}\''
@@ -58,7 +64,7 @@ def container(env: dict[str, str], service: str) -> str:
 def served(env: dict[str, str]) -> list[str]:
     """The services that come last and stay."""
     profiles = env["COMPOSE_PROFILES"].split(",")
-    return ["prefect", "worker", *(service for profile in profiles for service in PROFILES.get(profile, ()))]
+    return ["prefect", "worker", "map", *(service for profile in profiles for service in PROFILES.get(profile, ()))]
 
 
 def wait_healthy(env: dict[str, str], seconds: float) -> None:

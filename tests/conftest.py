@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from google.cloud import bigquery, storage
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
 from sqlalchemy import Engine, NullPool, create_engine, text
 
 from tests.emulators.start import google_cloud
@@ -171,3 +173,22 @@ def taxi(site: Site, database: Database, monkeypatch: pytest.MonkeyPatch) -> Dat
     monkeypatch.setenv("TAXI_URL", site.taxi_url)
     monkeypatch.setenv("WAREHOUSE_URL", database.url)
     return database
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chrome]:
+    """One browser. It resolves no name but this machine's: a page that asks a CDN would show no map."""
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("no chromium, or no chromedriver. On Debian: apt install chromium chromium-driver")
+    options = ChromeOptions()
+    options.binary_location = program
+    for argument in (
+        *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1200,1000"),
+        *("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--force-color-profile=srgb"),
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with Chrome(options, Service(driver)) as browser:
+        browser.set_script_timeout(60)
+        yield browser

@@ -1,7 +1,6 @@
 """The pages, served as they are, in a real Chromium that cannot reach anything else."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -11,8 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 
 from scripts.settings import ROOT
 from tests.browser.page import Page
@@ -20,25 +18,6 @@ from tests.emulators.servers import free_port
 
 SECONDS = 60
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Chrome]:
-    """One browser. It resolves no name but this machine's: a page that asks a CDN would show no map."""
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("no chromium, or no chromedriver. On Debian: apt install chromium chromium-driver")
-    options = ChromeOptions()
-    options.binary_location = program
-    for argument in (
-        *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1200,1000"),
-        *("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--force-color-profile=srgb"),
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with Chrome(options, Service(driver)) as browser:
-        browser.set_script_timeout(SECONDS)
-        yield browser
 
 
 @pytest.fixture(scope="session")

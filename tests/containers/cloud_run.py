@@ -18,10 +18,10 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from scripts.docker import docker_says
 from scripts.gcp_key import local_key, token_uri
 from scripts.images import jobs
-from scripts.stack import STAND_IN
+from scripts.stack import STAND_INS
 from scripts.stack import container as postgres
-from tests.containers.conftest import inspect, make
-from tests.containers.runs import sql, wait_for
+from tests.containers.conftest import inspect
+from tests.containers.runs import make, sql, wait_for
 from tests.emulators.cloud_run.server import Front, cloud_run
 from tests.emulators.cloud_run.service import CloudRun
 from tests.unit.terraform_files import RESOURCES
@@ -54,7 +54,7 @@ def deploy_env(stack: Mapping[str, str], images: Mapping[str, str], folder: Path
         "JOB_SERVICE_ACCOUNT": f"longshore-jobs@{PROJECT}.iam.gserviceaccount.com",
         "PREFECT_PROFILE_SECRET": PROFILE_SECRET,
         "WAREHOUSE_HOST": "postgres",
-        "TAXI_URL": STAND_IN,
+        "TAXI_URL": STAND_INS["TAXI_URL"],
     }
 
 

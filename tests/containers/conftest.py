@@ -13,10 +13,10 @@ import pytest
 from scripts.docker import docker_says
 from scripts.images import SERVED, jobs
 from scripts.settings import PASSWORDS, ROOT, read_env, settings
+from tests.containers.runs import PROJECT, job_containers, make, pause, wait_for
 from tests.emulators.servers import free_port
 
-PROJECT = "longshore-test"
-PORTS = ("PREFECT_PORT", "POSTGRES_PORT", "GCS_PORT", "TOKEN_PORT", "BIGQUERY_PORT")
+PORTS = ("PREFECT_PORT", "POSTGRES_PORT", "GCS_PORT", "TOKEN_PORT", "BIGQUERY_PORT", "MAP_PORT")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,11 +39,6 @@ def env() -> dict[str, str]:
     mine |= {name: example[name] for name in emulators}
     mine |= {"GCP_KEY_FILE": "/dev/null", "GCP_KEY_UID": "10001", "GCP_PROJECT": "local", "TAG": settings()["TAG"]}
     return {**os.environ, **mine}
-
-
-def make(env: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
-    """Run make as a person would."""
-    return subprocess.run(["make", *args], cwd=ROOT, env=env, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +71,8 @@ def stack(env: dict[str, str], images: dict[str, str]) -> Iterator[dict[str, str
     done = make(env, "up", "SOURCE=demo")
     try:
         assert done.returncode == 0, done.stdout + done.stderr
+        pause(env)
+        wait_for(lambda: not job_containers())
         yield env
     finally:
         make(env, "clean", "YES=1")

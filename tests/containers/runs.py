@@ -3,16 +3,24 @@
 import json
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 from google.cloud import bigquery, storage
 
+from jobs.late_buses.deployment import LIVE
 from scripts.docker import docker_says
 from scripts.settings import PASSWORDS, ROOT
 from scripts.stack import container
-from tests.containers.conftest import PROJECT, make
 from tests.emulators.clients import clients
+
+PROJECT = "longshore-test"
+
+
+def make(env: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
+    """Run make as a person would."""
+    return subprocess.run(["make", *args], cwd=ROOT, env=env, capture_output=True, text=True)
 
 
 def run(env: dict[str, str], params: str, job: str = "web-to-postgres") -> subprocess.CompletedProcess[str]:
@@ -63,6 +71,21 @@ def cloud(env: dict[str, str]) -> tuple[storage.Bucket, bigquery.Client]:
     here = "http://127.0.0.1"
     store, warehouse = clients(f"{here}:{env['GCS_PORT']}", f"{here}:{env['BIGQUERY_PORT']}", env["GCP_PROJECT"])
     return store.bucket(env["GCS_BUCKET"]), warehouse
+
+
+def ask(env: dict[str, str], path: str, body: object = None) -> Any:
+    """What the stack's Prefect answers: a GET, or with a body a POST."""
+    data = None if body is None else json.dumps(body).encode()
+    url = f"http://127.0.0.1:{env['PREFECT_PORT']}/api/{path}"
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
+
+
+def pause(env: dict[str, str]) -> None:
+    """Take the one schedule away that would start a container every 30 seconds, into the midst of other tests."""
+    ask(env, f"deployments/{ask(env, f'deployments/name/{LIVE.path}')['id']}/pause_deployment", {})
 
 
 def forget_green(env: dict[str, str]) -> None:

@@ -21,6 +21,7 @@ USED = {  # besides what importing the flow imports
     "web-to-gcs": [*ARROW, *GOOGLE],
     "gcs-to-bigquery": GOOGLE,
     "etl-parent": [*ARROW, *GOOGLE],
+    "late-buses": [*ARROW, *GOOGLE, "psycopg2", "prefect_sqlalchemy", "google.transit.gtfs_realtime_pb2"],
 }
 
 
@@ -115,6 +116,7 @@ def test_a_code_change_is_one_small_layer(images: dict[str, str], tmp_path: Path
         "jobs",
         "workpools",
         "scripts",
+        "dashboards",
         "tests/__init__.py",
         "tests/sources",
         "tests/emulators",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.settings import ROOT
-from tests.containers.conftest import make
-from tests.containers.runs import cloud, forget_green, run, sql
+from scripts.stack import STAND_INS
+from tests.containers.runs import cloud, forget_green, make, run, sql
 from tests.sources.server import Site
 
 TRIPS = '{"dataset": "green", "year": 2021, "months": [3]}'
@@ -56,5 +56,5 @@ def test_the_same_jobs_reach_the_stacks_services_by_their_ports(
         assert sql(stack, counted) == "3000"
     finally:
         forget_green(stack)
-        back = make({**stack, "TAXI_URL": "http://sources:8000/nyc-tlc-data/releases/download"}, "deploy")
+        back = make({**stack, "TAXI_URL": STAND_INS["TAXI_URL"]}, "deploy")
     assert back.returncode == 0, back.stderr

@@ -1,14 +1,23 @@
 """The stack as `make up SOURCE=demo` starts it, and runs of the job through its worker."""
 
-import json
 import subprocess
-import urllib.request
 
 from scripts.docker import docker_says
 from scripts.settings import ROOT
 from scripts.stack import container
-from tests.containers.conftest import PORTS, PROJECT, inspect, make
-from tests.containers.runs import check_locked_up, job_containers, run, run_in_background, sql, wait_for
+from tests.containers.conftest import PORTS, inspect
+from tests.containers.runs import (
+    PROJECT,
+    ask,
+    check_locked_up,
+    job_containers,
+    make,
+    pause,
+    run,
+    run_in_background,
+    sql,
+    wait_for,
+)
 
 FEBRUARY = '{"year": 2021, "months": [2]}'
 LOADED = "SELECT count(*) FROM yellow_taxi_trips"
@@ -27,6 +36,8 @@ def test_up_twice_is_harmless(stack: dict[str, str]) -> None:
     done = make(stack, "up", "SOURCE=demo")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (container(stack, "postgres"), container(stack, "prefect")) == before
+    pause(stack)
+    wait_for(lambda: not job_containers())
 
 
 def test_every_port_is_bound_to_this_machine_only(stack: dict[str, str]) -> None:
@@ -96,10 +107,8 @@ def test_cancel_stops_the_container(stack: dict[str, str]) -> None:
 
 def cancel(env: dict[str, str], run_id: str) -> None:
     """What `prefect flow-run cancel` and the button in the pages do."""
-    url = f"http://127.0.0.1:{env['PREFECT_PORT']}/api/flow_runs/{run_id}/set_state"
-    body = json.dumps({"state": {"type": "CANCELLING"}}).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, body, {"Content-Type": "application/json"})) as answer:
-        assert json.load(answer)["status"] == "ACCEPT"
+    answer = ask(env, f"flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}})
+    assert answer["status"] == "ACCEPT"
 
 
 def test_the_exit_code_tells(stack: dict[str, str]) -> None:

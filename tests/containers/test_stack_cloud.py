@@ -8,8 +8,8 @@ from pyarrow import parquet
 from scripts.docker import docker_says
 from scripts.settings import PASSWORDS
 from scripts.stack import container
-from tests.containers.conftest import PROJECT, inspect
-from tests.containers.runs import check_locked_up, cloud, job_containers, run, run_in_background, wait_for
+from tests.containers.conftest import inspect
+from tests.containers.runs import PROJECT, check_locked_up, cloud, job_containers, run, run_in_background, wait_for
 
 JANUARY = '{"year": 2021, "months": [1]}'
 FEBRUARY = '{"year": 2021, "months": [2]}'

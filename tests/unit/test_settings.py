@@ -8,7 +8,7 @@ import pytest
 
 from scripts.blocks import connector
 from scripts.settings import PASSWORDS, ROOT, UserError, make_env, need, read_env, settings, write_setting
-from scripts.stack import STAND_IN, stack_settings
+from scripts.stack import STAND_INS, stack_settings
 
 
 def test_env_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
@@ -70,7 +70,9 @@ def test_the_connector_hides_its_password_and_checks_its_port() -> None:
         connector({**env, "WAREHOUSE_PORT": "x"})
 
 
-def test_the_demo_reads_the_stand_in() -> None:
-    assert stack_settings("demo")["TAXI_URL"] == STAND_IN
+def test_the_demo_reads_the_stand_ins_and_gives_them_no_key_of_yours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BODS_API_KEY", "mine")
+    assert stack_settings("demo").items() >= STAND_INS.items()
+    assert stack_settings("live")["BODS_API_KEY"] == "mine"
     with pytest.raises(UserError, match="SOURCE=other"):
         stack_settings("other")
