@@ -36,9 +36,12 @@ psql: setup ## look at what the demo loaded [SQL='SELECT …']
 	@.venv/bin/python -m scripts.demo --psql $(if $(SQL),--sql "$$SQL")
 
 ##@ Develop
-.PHONY: test check fmt new-job
+.PHONY: test check fmt new-job test-containers test-others
 test: setup check ## all checks and tests; those with containers where a Docker engine is there
-	@.venv/bin/python -m pytest
+	@$(MAKE) -s -k -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-containers test-others
+
+test-containers test-others: # side by side: half of the time of the former is the Docker engine's
+	@.venv/bin/python -m pytest $(if $(filter test-containers,$@),tests/containers,--ignore=tests/containers)
 
 check: setup ## lint, format and types, workflows too, as CI does
 	@.venv/bin/uv lock -q --check
