@@ -10,7 +10,7 @@ resource "google_service_account" "worker" {
 
 resource "google_service_account" "jobs" {
   account_id   = "${var.name}-jobs"
-  display_name = "Longshore jobs: load into the bucket and the dataset"
+  display_name = "Longshore jobs: load into the bucket and the datasets"
 
   depends_on = [google_project_service.enabled]
 }
@@ -74,7 +74,9 @@ resource "google_storage_bucket_iam_member" "jobs_write_objects" {
 }
 
 resource "google_bigquery_dataset_iam_member" "jobs_edit_dataset" {
-  dataset_id = google_bigquery_dataset.warehouse.dataset_id
+  for_each = google_bigquery_dataset.warehouse
+
+  dataset_id = each.value.dataset_id
   role       = "roles/bigquery.dataEditor"
   member     = google_service_account.jobs.member
 }

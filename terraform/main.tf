@@ -1,4 +1,4 @@
-# Longshore on Google Cloud. storage.tf: bucket and dataset. registry.tf: images. accounts.tf: who may do what.
+# Longshore on Google Cloud. storage.tf: bucket and datasets. registry.tf: images. accounts.tf: who may do what.
 # secrets.tf, network.tf, worker.tf: the machine that hands out runs. ci.tf: pushes from GitHub without a key.
 
 provider "google" {

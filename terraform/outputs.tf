@@ -15,9 +15,9 @@ output "bucket" {
   value       = google_storage_bucket.lake.name
 }
 
-output "dataset" {
-  description = "The BigQuery dataset."
-  value       = google_bigquery_dataset.warehouse.dataset_id
+output "datasets" {
+  description = "The BigQuery datasets."
+  value       = keys(google_bigquery_dataset.warehouse)
 }
 
 output "registry" {

@@ -20,6 +20,17 @@ resource "google_storage_bucket" "lake" {
     }
   }
 
+  # What the late buses replace every 30 seconds: the history has it too, in objects and tables of its own.
+  lifecycle_rule {
+    condition {
+      days_since_noncurrent_time = 1
+      matches_prefix             = ["late_buses.csv", "live_location/live_location.parquet"]
+    }
+    action {
+      type = "Delete"
+    }
+  }
+
   # Parts of uploads that were never finished.
   lifecycle_rule {
     condition {
@@ -33,9 +44,12 @@ resource "google_storage_bucket" "lake" {
   depends_on = [google_project_service.enabled]
 }
 
+# Made here, because the jobs' account may load into datasets and not make them.
 resource "google_bigquery_dataset" "warehouse" {
   #checkov:skip=CKV_GCP_81:Google's own keys encrypt it; a key of one's own is one more thing to lose the data by
-  dataset_id                 = var.dataset
+  for_each = var.datasets
+
+  dataset_id                 = each.value
   location                   = var.region # that of the bucket: load jobs read only from their own region
   description                = "Loaded by Longshore's jobs."
   delete_contents_on_destroy = var.force_destroy

@@ -52,14 +52,14 @@ variable "bucket_name" {
   }
 }
 
-variable "dataset" {
-  description = "BigQuery dataset that the jobs load into; theirs is dezoomcamp unless told."
-  type        = string
-  default     = "dezoomcamp"
+variable "datasets" {
+  description = "BigQuery datasets that the jobs load into; theirs are these unless told."
+  type        = set(string)
+  default     = ["bus_tracker", "dezoomcamp"]
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_]+$", var.dataset))
-    error_message = "dataset must have letters, digits and underscores only."
+    condition     = alltrue([for name in var.datasets : can(regex("^[A-Za-z0-9_]+$", name))])
+    error_message = "datasets must be names with letters, digits and underscores only."
   }
 }
 
@@ -86,7 +86,7 @@ variable "keep_images" {
 }
 
 variable "force_destroy" {
-  description = "Let `terraform destroy` delete the bucket and the dataset with all that is in them."
+  description = "Let `terraform destroy` delete the bucket and the datasets with all that is in them."
   type        = bool
   default     = false
 }

@@ -1,5 +1,6 @@
 """What differs from place to place: one small file over the settings and the deployments."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts import environment
-from scripts.deployments import chosen, deployments, image_of
+from scripts.deployments import build, chosen, deployments, image_of
 from scripts.environment import CHANGES, FOLDER, OUTPUTS, read_environment, read_images, read_outputs
 from scripts.settings import ROOT, UserError, read_env
 from workpools.job import Cron, Every
@@ -151,6 +152,16 @@ def test_images_are_those_that_were_pushed_or_those_of_this_machine(tmp_path: Pa
     file.write_text("{}")
     with pytest.raises(UserError, match="make push"):
         read_images(env)
+
+
+def test_a_deployment_is_scheduled_where_it_has_what_it_needs() -> None:
+    (job,) = chosen(deployments(), "master-flow")
+    cloud = {"GCP_PROJECT": "mine", "GCP_REGION": "europe-west2", "JOB_SERVICE_ACCOUNT": "jobs@mine"}
+    for key in ("", "k3y"):
+        env = {**cloud, "BODS_API_KEY": key}
+        made = asyncio.run(build(job, POOLS["cloud-run"], env, "registry/mine/late-buses", "0123456789ab"))
+        assert len(made.schedules) == bool(key)
+        assert "k3y" not in str(made.dict())
 
 
 def test_deployments_are_chosen_by_job_flow_or_name() -> None:

@@ -10,7 +10,7 @@ from prefect import get_client
 from prefect_gcp import GcpCredentials, GcsBucket
 from prefect_sqlalchemy import SqlAlchemyConnector
 
-from scripts.blocks import BUCKET, CONNECTOR, CREDENTIALS, register
+from scripts.blocks import BUCKET, CONNECTOR, CREDENTIALS, NEW, Named, changed, register, wanted
 from scripts.gcp_key import local_key, token_uri
 from scripts.settings import UserError
 
@@ -101,6 +101,28 @@ def test_the_server_shows_no_password_of_the_warehouse() -> None:
 
     assert "s3cret" not in asyncio.run(shown())
     assert SqlAlchemyConnector.load(CONNECTOR)._rendered_url.password == "s3cret!"
+
+
+def test_the_key_of_the_bus_feed_is_in_a_block_and_in_nothing_that_is_said() -> None:
+    with_key = {**CLOUD, "BODS_API_KEY": "k3y-of-mine"}
+
+    async def key(env: dict[str, str]) -> Named:
+        return next(one for one in await wanted(env) if one.name == "bods-api-key")
+
+    async def steps() -> str:
+        assert await changed(await key(with_key)) == NEW
+        said = await register(with_key)
+        assert await changed(await key(with_key)) == ""
+        assert await changed(await key({**CLOUD, "BODS_API_KEY": "an0ther"})) == "value"
+        await register(CLOUD)  # a deploy without the key leaves the block alone
+        assert await changed(await key(with_key)) == ""
+        async with get_client() as client:
+            shown = await client.read_block_document_by_name("bods-api-key", "secret", include_secrets=False)
+        return f"{said}{shown}{await key(with_key)}"
+
+    text = asyncio.run(steps())
+    assert "block bods-api-key: BODS_API_KEY" in text
+    assert "k3y-of-mine" not in text
 
 
 def test_where_there_is_no_warehouse_its_block_is_left_alone() -> None:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.etl_parent.flow import etl_parent_flow
+from jobs.gcs_to_bigquery.flow import gcs_to_bigquery
+from jobs.late_buses import store
+from jobs.late_buses.flow import master_flow
 from scripts.environment import OUTPUTS, read_outputs
 from tests.unit.terraform_files import (
     FOLDER,
@@ -33,6 +37,17 @@ def test_every_output_and_variable_says_what_it_is() -> None:
 
 def test_only_the_project_must_be_given_and_none_of_ours_is_a_default() -> None:
     assert [name for name, body in VARIABLES.items() if "default" not in body] == ["project"]
+
+
+def test_the_datasets_are_those_that_jobs_load_into_when_nobody_names_one() -> None:
+    flows = (etl_parent_flow, gcs_to_bigquery, master_flow)
+    assert {flow.parameters.properties["dataset"]["default"] for flow in flows} == set(VARIABLES["datasets"]["default"])
+
+
+def test_objects_that_are_kept_for_a_day_are_those_that_every_look_at_the_buses_replaces() -> None:
+    conditions = [rule["condition"][0] for rule in RESOURCES["google_storage_bucket.lake"]["lifecycle_rule"]]
+    (replaced,) = [one for one in conditions if "matches_prefix" in one]
+    assert set(replaced["matches_prefix"]) == {store.LATE, store.LIVE}
 
 
 def test_every_name_resolves_and_every_variable_and_local_is_used() -> None:

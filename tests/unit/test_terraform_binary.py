@@ -48,7 +48,7 @@ def test_takes_the_examples(example: str, tmp_path: Path) -> None:
         "zone=us-central1-a",
         "name=Longshore",
         "bucket_name=gs://bucket",
-        "dataset=my-dataset",
+        'datasets=["my-dataset"]',
         "keep_old_objects_days=0",
         "keep_images=1",
         "github_repository=https://github.com/owner/name",

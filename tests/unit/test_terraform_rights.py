@@ -28,7 +28,7 @@ def test_rights_are_those_of_the_docs() -> None:
     rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
     names = {
         "the bucket": "storage_bucket",
-        "the dataset": "bigquery_dataset",
+        "the datasets": "bigquery_dataset",
         "the repository of images": "artifact_registry_repository",
         "the Prefect profile": "secret_manager_secret",
         "the project": "project",
