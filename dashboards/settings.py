@@ -25,7 +25,7 @@ class View:
 class Settings:
     """view: None to start where the late buses are. tiles: an address of Leaflet's kind, empty for none.
 
-    refresh_seconds: how often the page reads anew by itself, 0 for never. late_minutes: the job's, for the headline.
+    warehouse: bigquery, postgres, or empty for the one that is set. refresh_seconds: how often the page reads anew by itself, 0 for never. late_minutes: the job's, for the headline.
     """
 
     late_buses: str = "late_buses.csv"
@@ -37,6 +37,7 @@ class Settings:
     stale_minutes: float = 5.0
     late_minutes: float = 10.0
     timezone: ZoneInfo = LONDON
+    warehouse: str = ""
     dataset: str = "bus_tracker"
     table: str = "raw_late_buses"
 
@@ -67,6 +68,7 @@ class Settings:
             stale_minutes=_number(env, "MAP_STALE_MINUTES", cls.stale_minutes),
             late_minutes=_number(env, "MAP_LATE_MINUTES", cls.late_minutes),
             timezone=_zone(env.get("MAP_TIMEZONE")) or cls.timezone,
+            warehouse=_warehouse(env.get("MAP_WAREHOUSE", "")),
             dataset=env.get("MAP_DATASET") or cls.dataset,
             table=env.get("MAP_TABLE") or cls.table,
         )
@@ -100,3 +102,9 @@ def _zone(name: str | None) -> ZoneInfo | None:
         return ZoneInfo(name) if name else None
     except (KeyError, ValueError, OSError) as error:
         raise LoadError(f"MAP_TIMEZONE is {name!r}. It takes a name such as Europe/London.") from error
+
+
+def _warehouse(name: str) -> str:
+    if name not in ("", "bigquery", "postgres"):
+        raise LoadError(f"MAP_WAREHOUSE is {name!r}. It takes bigquery or postgres.")
+    return name

@@ -20,6 +20,7 @@ HISTORY = pa.schema(
 """One row an hour and route. hour: the hour's start, as the clocks at the place strike it. buses: late at any time of
 it, each trip counted once. minutes: the most that one was late.
 """
+GOOGLE = ("GCP_PROJECT", "BIGQUERY_EMULATOR_HOST", "GCP_KEY_FILE")  # one of them says that BigQuery is meant
 SECONDS = 30
 DRIVER = "postgresql+psycopg2"
 ADVICE = "Run the job late-buses, which makes it once a bus is late, or correct MAP_TABLE."
@@ -34,9 +35,9 @@ FROM {table} WHERE {when} GROUP BY 1, 2 ORDER BY 1, 2
 def history(settings: Settings, now: datetime, period: timedelta) -> pa.Table:
     """The table HISTORY for the period up to now, of the warehouse that is set. Raises LoadError."""
     since = (now - period).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    if url := postgres_url(os.environ):
+    if settings.warehouse != "bigquery" and (url := postgres_url(os.environ)):
         return of_postgres(url, settings.table, since, now)
-    if os.environ.get("GCP_PROJECT") or os.environ.get("BIGQUERY_EMULATOR_HOST") or os.environ.get("GCP_KEY_FILE"):
+    if settings.warehouse == "bigquery" or (not settings.warehouse and any(map(os.environ.get, GOOGLE))):
         return of_bigquery(f"{settings.dataset}.{settings.table}", since, now)
     raise LoadError(
         "No warehouse is set. Set WAREHOUSE_URL=postgresql://USER:PASSWORD@HOST/DATABASE for Postgres, or GCP_PROJECT"

@@ -45,7 +45,7 @@ async def deploy(pool: Pool, place: Environment, env: Mapping[str, str], job: st
         print(*await blocks.register(env), sep="\n")
         print(f"work pool {pool.TYPE}: {await put_pool(pool)}")
         for one, deployment in made:
-            await deployment.infrastructure.save(one.path.replace("/", "-"), overwrite=True)
+            await deployment.infrastructure.save(one.block, overwrite=True)
             await deployment.apply(work_queue_concurrency=one.concurrency)
             lacks = ", ".join(one.lacks(env))
             when = f"not scheduled, {lacks} is empty" if lacks else one.schedule or "on demand"

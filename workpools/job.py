@@ -1,5 +1,6 @@
 """What a job says about how it wants to be run: pure data, one instance per jobs/*/deployment.py."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +69,11 @@ class JobDeployment:
     def path(self) -> str:
         """`flow/deployment`, as Prefect names it."""
         return f"{self.flow}/{self.name}"
+
+    @property
+    def block(self) -> str:
+        """The name of its infrastructure block: of what Prefect lets one be made of."""
+        return re.sub("[^a-z0-9]+", "-", self.path)
 
     def lacks(self, env: Mapping[str, str]) -> list[str]:
         """The settings that keep its schedule off."""

@@ -77,6 +77,21 @@ def test_bigquery_says_the_same(of_bigquery: str) -> None:
     assert [row for row in asked(of_bigquery).to_pylist() if row["route"] != "9"] == EXPECTED[1:]
 
 
+@pytest.mark.parametrize("chosen", ["bigquery", "postgres"])
+def test_of_two_warehouses_the_one_of_the_setting_is_asked(
+    of_bigquery: str, database: Database, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_URL", database.url)
+    settings = Settings.of({"LATE_BUSES": "x", "MAP_DATASET": of_bigquery, "MAP_WAREHOUSE": chosen})
+    if chosen == "bigquery":
+        assert warehouse.history(settings, NOW, timedelta(days=1)).num_rows
+    else:
+        with pytest.raises(LoadError, match="raw_late_buses cannot be read"):
+            warehouse.history(settings, NOW, timedelta(days=1))
+    with pytest.raises(LoadError, match="MAP_WAREHOUSE is 'duckdb'"):
+        Settings.of({"LATE_BUSES": "x", "MAP_WAREHOUSE": "duckdb"})
+
+
 def test_a_missing_bigquery_table_is_an_error(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WAREHOUSE_URL", raising=False)
     with pytest.raises(LoadError, match=r"raw_late_buses is not there.*Run the job late-buses"):

@@ -77,7 +77,7 @@ async def deploy() -> None:
     await put_pool(POOLS[POOL])
     for job in deployments():
         made = await build(job, POOLS[POOL], {}, image="", revision="none")
-        await made.infrastructure.save(job.path.replace("/", "-"))
+        await made.infrastructure.save(job.block)
         await made.apply(work_queue_concurrency=job.concurrency)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import re
 import shlex
 from dataclasses import replace
 from typing import Any
@@ -71,6 +72,11 @@ def environment(listed: list[dict[str, str]]) -> dict[str, str]:
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
 def test_the_template_under_git_is_the_one_made_from_the_block(pool: Pool) -> None:
     assert json.loads(pool.TEMPLATE.read_text()) == pool.template(), "run: python -m workpools"
+
+
+@each_job
+def test_the_name_of_its_block_is_one_that_prefect_takes(job: JobDeployment) -> None:
+    assert re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", job.block)
 
 
 @each_job
