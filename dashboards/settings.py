@@ -25,7 +25,8 @@ class View:
 class Settings:
     """view: None to start where the late buses are. tiles: an address of Leaflet's kind, empty for none.
 
-    warehouse: bigquery, postgres, or empty for the one that is set. refresh_seconds: how often the page reads anew by itself, 0 for never. late_minutes: the job's, for the headline.
+    refresh_seconds: how often the page reads anew by itself, 0 for never. late_minutes: the job's, for the headline.
+    warehouse: bigquery, postgres, or empty for the one that is set.
     """
 
     late_buses: str = "late_buses.csv"

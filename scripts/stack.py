@@ -88,6 +88,16 @@ def everything() -> dict[str, str]:
     return env | {name: env.get(name) or "none" for name in env if name.endswith("_PASSWORD")}
 
 
+def take_down(env: dict[str, str], *more: str) -> None:
+    """The worker first, so that it starts nothing new; then the jobs, which hold the network and note their own end."""
+    compose(env, "stop", "worker")
+    of_a_job = ("--filter", "label=io.prefect.flow-run-id", "--filter", f"network={env['NETWORK']}")
+    if running := docker_says("ps", "--quiet", *of_a_job).split():
+        print(f"stopping {len(running)} run(s)")
+        docker_says("stop", *running)
+    compose(env, "down", *more, "--remove-orphans")
+
+
 def clean(yes: bool) -> None:
     """Take the stack down and delete its data, after asking."""
     env = everything() | {"TAG": "any"}
@@ -99,12 +109,12 @@ def clean(yes: bool) -> None:
     )
     if not yes and input("Type yes to go on: ").strip() != "yes":
         raise UserError("nothing deleted")
-    compose(env, "down", "--volumes", "--remove-orphans")
+    take_down(env, "--volumes")
 
 
 def down() -> None:
-    """Stop and remove the containers; the data stay in the volumes."""
-    compose(everything(), "down", "--remove-orphans")
+    """Stop and remove the containers, runs as well; the data stay in the volumes."""
+    take_down(everything())
 
 
 def logs() -> None:

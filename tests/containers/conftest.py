@@ -13,7 +13,7 @@ import pytest
 from scripts.docker import docker_says
 from scripts.images import SERVED, jobs
 from scripts.settings import PASSWORDS, ROOT, read_env, settings
-from tests.containers.runs import PROJECT, job_containers, make, pause, wait_for
+from tests.containers.runs import PROJECT, make, settle
 from tests.emulators.servers import free_port
 
 PORTS = ("PREFECT_PORT", "POSTGRES_PORT", "GCS_PORT", "TOKEN_PORT", "BIGQUERY_PORT", "MAP_PORT")
@@ -71,8 +71,8 @@ def stack(env: dict[str, str], images: dict[str, str]) -> Iterator[dict[str, str
     done = make(env, "up", "SOURCE=demo")
     try:
         assert done.returncode == 0, done.stdout + done.stderr
-        pause(env)
-        wait_for(lambda: not job_containers())
+        settle(env)
         yield env
     finally:
-        make(env, "clean", "YES=1")
+        cleaned = make(env, "clean", "YES=1")
+    assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr

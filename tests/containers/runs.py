@@ -84,8 +84,14 @@ def ask(env: dict[str, str], path: str, body: object = None) -> Any:
 
 
 def pause(env: dict[str, str]) -> None:
-    """Take the one schedule away that would start a container every 30 seconds, into the midst of other tests."""
+    """Take the one schedule away that starts a container every 30 seconds."""
     ask(env, f"deployments/{ask(env, f'deployments/name/{LIVE.path}')['id']}/pause_deployment", {})
+
+
+def settle(env: dict[str, str]) -> None:
+    """After `make up`: no run is in the midst of the next test."""
+    pause(env)
+    wait_for(lambda: not job_containers())
 
 
 def forget_green(env: dict[str, str]) -> None:

@@ -12,9 +12,9 @@ from tests.containers.runs import (
     check_locked_up,
     job_containers,
     make,
-    pause,
     run,
     run_in_background,
+    settle,
     sql,
     wait_for,
 )
@@ -36,8 +36,7 @@ def test_up_twice_is_harmless(stack: dict[str, str]) -> None:
     done = make(stack, "up", "SOURCE=demo")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (container(stack, "postgres"), container(stack, "prefect")) == before
-    pause(stack)
-    wait_for(lambda: not job_containers())
+    settle(stack)
 
 
 def test_every_port_is_bound_to_this_machine_only(stack: dict[str, str]) -> None:
@@ -102,6 +101,21 @@ def test_cancel_stops_the_container(stack: dict[str, str]) -> None:
             sql(stack, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LOCK%'")
     assert running.returncode == 1, output
     assert "Cancelled" in output
+    assert (sql(stack, LOADED), sql(stack, LEDGER)) == before
+
+
+def test_down_in_the_midst_of_a_run_ends_it_and_keeps_the_data(stack: dict[str, str]) -> None:
+    before = sql(stack, LOADED), sql(stack, LEDGER)
+    running = start(stack, '{"year": 2021, "months": [2], "force": true}')
+    down = make(stack, "down")
+    running.kill()
+    running.communicate()
+    assert down.returncode == 0, down.stdout + down.stderr
+    assert "stopping 1 run(s)" in down.stdout
+    assert docker_says("network", "ls", "-q", "--filter", f"name={PROJECT}") == ""
+    done = make(stack, "up", "SOURCE=demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    settle(stack)
     assert (sql(stack, LOADED), sql(stack, LEDGER)) == before
 
 
