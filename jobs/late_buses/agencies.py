@@ -37,7 +37,7 @@ def find(gtfs: GtfsZip, name: str) -> Agency:
     if not rows:
         more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
         listed = ", ".join(names[:LISTED]) or "no agency"
-        raise LoadError(f"{gtfs.name} has no agency {name!r}. agency.txt names {listed}{more}.")
+        raise LoadError(f"{gtfs.name} has no agency {name!r}. Set agency to one that agency.txt names: {listed}{more}.")
     ids = [row["agency_id"] for row in rows]
     return Agency(rows[0]["agency_name"], ids, _timezone(gtfs, name, rows), len(rows) == len(there))
 

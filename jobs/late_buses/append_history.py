@@ -12,7 +12,7 @@ from jobs.common.report import Report
 from jobs.common.steps import run_id
 from jobs.late_buses import store
 from jobs.late_buses.columns import KEY
-from jobs.late_buses.compare import from_csv
+from jobs.late_buses.late_csv import from_csv
 from jobs.late_buses.store import Store
 
 SINKS = ("bigquery", "postgres")

@@ -19,7 +19,9 @@ LIVE = declared_schema(
         "vehicle": "text",
     }
 )
-"""One row a vehicle: its latest position. start_date_live: the trip's service day, null where the feed has none."""
+"""One row a vehicle and trip: the latest position. start_date_live: the trip's service day, null where the feed has
+none.
+"""
 
 _STOP_TIME = {
     "trip_id": "text",

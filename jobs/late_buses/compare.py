@@ -1,6 +1,5 @@
-"""Live positions against the timetable: which buses are late, and late_buses.csv."""
+"""Live positions against the timetable: which buses are late."""
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,13 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv
 
-from jobs.common.errors import LoadError
-from jobs.common.tables.blocks import line_blocks
-from jobs.common.tables.delimited import open_csv
 from jobs.late_buses import gtfs_time
 from jobs.late_buses.columns import KEY, LATE, TIMETABLE
+from jobs.late_buses.late_csv import from_csv as from_csv  # the dashboards look for them here
+from jobs.late_buses.late_csv import to_csv as to_csv
 
 STOPPED_AT = 1
 HALF_A_DAY = 12 * 60  # minutes
@@ -37,10 +34,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Compared:
-    """late: the table LATE, the latest bus first. counts: what became of the vehicles.
+    """late: the table LATE, the latest bus first. counts: what became of the positions.
 
-    vehicles = no_such_trip + no_next_stop + no_such_stop + no_arrival_time + not_running_that_day + matched, and
-    matched = in_future + stale + stopped + on_time + twice + late; of the late, `far` are marked so.
+    positions = no_such_trip + seen_later + no_next_stop + no_such_stop + no_arrival_time + not_running_that_day +
+    matched, and matched = in_future + stale + stopped + on_time + twice + late; of the late, `far` are marked so.
     """
 
     late: pa.Table
@@ -48,8 +45,8 @@ class Compared:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Of the vehicles, those that are not in the table, by reason."""
-        sums = ("vehicles", "matched", "late", "far")
+        """Of the positions, those that are not in the table, by reason."""
+        sums = ("positions", "matched", "late", "far")
         named = {reason.replace("_", " "): count for reason, count in self.counts.items() if reason not in sums}
         return {reason: count for reason, count in named.items() if count}
 
@@ -89,6 +86,9 @@ def late_buses(live: pa.Table, timetable: pa.Table, now: datetime, rule: Rule) -
     it is 15 minutes late. At 01:55 UTC that still counts, a second later it is too old. The same trip started on
     Sunday counts from Sunday noon, 11:00 UTC, minus 12 h: it is due on Monday at 00:10 UTC, 01:10 in London.
 
+    Which vehicle: of one that is in the feed on several trips of the timetable, the latest position. Not earlier, as
+    the feed comes in: numbers are an operator's own, and the timetable is of one, so the trip tells whose bus it is.
+
     Two vehicles that say the same (KEY) are one observation: the first by vehicle is kept.
     Raises LoadError when the timetable does not tell its time zone.
     """
@@ -96,7 +96,7 @@ def late_buses(live: pa.Table, timetable: pa.Table, now: datetime, rule: Rule) -
         raise ValueError("now must be aware of its time zone")
     named = (timetable.schema.metadata or {}).get(b"timezone", b"").decode()
     tz = gtfs_time.zone(named, "The timetable in the bucket (get-bus-timetables makes it anew)")
-    sieve = _Sieve({"vehicles": live.num_rows})
+    sieve = _Sieve({"positions": live.num_rows})
     rows = _dated(_at_stops(live, timetable, sieve), tz, sieve)
     sieve.counts["matched"] = rows.num_rows
     rows = rows.append_column("age", _minutes(pa.scalar(now, gtfs_time.INSTANT), rows["timestamp"]))
@@ -115,6 +115,8 @@ def _at_stops(live: pa.Table, timetable: pa.Table, sieve: _Sieve) -> pa.Table:
     # First, as it leaves a few thousand of a million rows. The cast: from Parquet, texts may come as dictionaries.
     stops = timetable.filter(pc.is_in(timetable["trip_id"], live["trip_id"].combine_chunks())).cast(TIMETABLE)
     rows = sieve.where(live, pc.is_in(live["trip_id"], stops["trip_id"].combine_chunks()), "no_such_trip")
+    latest = rows.sort_by([(name, "descending") for name in ("timestamp", "id", "trip_id")])
+    rows = sieve.passed(rows, _first(latest, ("vehicle",)), "seen_later")
     rows = sieve.where(rows, pc.is_valid(rows["current_stop"]), "no_next_stop")
     here = pa.table({"trip_id": rows["trip_id"], "stop_sequence": rows["current_stop"], "row": _numbers(rows)})
     there = stops.select(["trip_id", "stop_sequence"]).append_column("stop", _numbers(stops))
@@ -180,27 +182,3 @@ def _first(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
 def _beside(left: pa.Table, right: pa.Table) -> pa.Table:
     """The columns of both tables, row by row."""
     return pa.table([*left.columns, *right.columns], [*left.column_names, *right.column_names])
-
-
-def to_csv(late: pa.Table) -> bytes:
-    """late_buses.csv: UTF-8, with a header, which is all of it when no bus is late.
-
-    Texts are in quotes, nulls are empty without quotes; instants are ISO 8601 in UTC, 2026-03-29T01:25:00+00:00.
-    """
-    for place, column in enumerate(LATE):
-        if column.type == gtfs_time.INSTANT:
-            # Not strftime: that needs the machine's time zones, where Python may have brought its own.
-            text = late[column.name].cast(pa.int64()).cast(pa.timestamp("us")).cast(pa.string())
-            text = pc.replace_substring_regex(text, r"^(\S+) (\S+?)(\.0+)?$", r"\1T\2+00:00")
-            late = late.set_column(place, column.name, text)
-    written = io.BytesIO()
-    csv.write_csv(late, written)
-    return written.getvalue()
-
-
-def from_csv(data: bytes, name: str) -> pa.Table:
-    """The table LATE that to_csv wrote. Raises LoadError when it is cut short or another file, with row and column."""
-    if not data.endswith(b"\n"):
-        raise LoadError(f"{name} is empty or cut short: it ends within a row. Write it again: run compare_bus_times.")
-    schema, batches = open_csv(name, line_blocks([data], name, quoting=True), LATE, widen=False)
-    return pa.Table.from_batches(batches, schema)

@@ -27,8 +27,10 @@ NO_FEED = {  # how what is often sent in a feed's place begins
 
 
 def positions(message: bytes, name: str) -> pa.Table:
-    """One row a vehicle, its latest, by vehicle; no rows when no bus is out. The schema's metadata say how many
-    positions the feed holds (`positions`) and when it was made (`made`, where it says so).
+    """One row a vehicle and trip, the latest, by vehicle; no rows when no bus is out. The schema's metadata say how
+    many positions the feed holds (`positions`) and when it was made (`made`, where it says so).
+
+    Of each trip, because the feed names no operator, and two operators may have a vehicle of the same number.
 
     Left out: positions without trip, place or time (nothing can be said of their lateness), and deleted ones. A
     vehicle without an id goes by its entity's. A start date that is none is null.
@@ -37,7 +39,7 @@ def positions(message: bytes, name: str) -> pa.Table:
     feed = _feed(message, name)
     found = [entity for entity in feed.entity if entity.HasField("vehicle") and not entity.is_deleted]
     rows = sorted(_rows(found), key=lambda row: (row["vehicle"], row["timestamp"], row["id"], row["trip_id"]))
-    latest = {row["vehicle"]: row for row in rows}
+    latest = {(row["vehicle"], row["trip_id"]): row for row in rows}
     made = _instant(feed.header.timestamp)
     notes = {"positions": str(len(found))} | ({"made": made.isoformat()} if made else {})
     return pa.Table.from_pylist(list(latest.values()), LIVE.with_metadata(notes))

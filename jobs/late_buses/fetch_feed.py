@@ -13,6 +13,7 @@ from jobs.late_buses.feed import observed_at, positions
 from jobs.late_buses.store import Store, by_day
 
 KEY_REFUSED = "the API key is refused: correct BODS_API_KEY, or the Secret block, which `make deploy` fills with it."
+ADVICE = {401: KEY_REFUSED, 403: KEY_REFUSED, 404: "there is no feed: correct feed_url or BUS_FEED_URL."}
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,13 @@ class Fetch:
 
 
 def run(fetch: Fetch, bucket: str, key: str, log: Log) -> Report:
-    """One row a vehicle in the bucket. An empty feed is no error: buses sleep too.
+    """One row a vehicle and trip in the bucket. An empty feed is no error: buses sleep too.
 
     Raises LoadError for a key that is refused, and for an answer that is no feed.
     """
     started = time.monotonic()
     url = f"{fetch.url}?{source.query(fetch.area, source.api_key(key))}"
-    with open_url(url, log, advice={401: KEY_REFUSED, 403: KEY_REFUSED}) as remote:
+    with open_url(url, log, advice=ADVICE) as remote:
         live = positions(b"".join(remote.chunks()), remote.name)
     place = Store.of(bucket)
     place.write_rows(by_day("live_location", observed_at(live) or clock(None), "parquet"), live)

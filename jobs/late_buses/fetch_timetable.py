@@ -17,6 +17,7 @@ from jobs.late_buses.timetable import batches
 
 IN_MEMORY = 64 << 20  # bytes of a zip; above that it goes to a disk, which in Cloud Run is memory as well
 MOST_BYTES = 2 << 30
+ADVICE = {404: "there is no timetable: correct timetable_url or BUS_TIMETABLE_URL."}
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def run(fetch: Fetch, bucket: str, log: Log) -> Report:
     """The timetable in the bucket, or nothing to do when the one there is of the same zip, agency and days."""
     started = time.monotonic()
     place, days = Store.of(bucket), fetch.days()
-    with open_url(fetch.url, log) as remote, SpooledTemporaryFile(IN_MEMORY) as file:
+    with open_url(fetch.url, log, advice=ADVICE) as remote, SpooledTemporaryFile(IN_MEMORY) as file:
         notes = {"source": remote.name, "etag": remote.fingerprint or "", **covered(fetch.agency, days)}
         if remote.fingerprint and not fetch.force and place.notes(store.TIMETABLE) == notes:
             return Report(fetch.title, place.uri(store.TIMETABLE), fetch.slice, "unchanged")

@@ -12,8 +12,9 @@ from jobs.common.lake import whole
 from jobs.common.report import Report
 from jobs.common.steps import clock
 from jobs.late_buses import store
-from jobs.late_buses.compare import Rule, late_buses, to_csv
+from jobs.late_buses.compare import Rule, late_buses
 from jobs.late_buses.gtfs_time import zone
+from jobs.late_buses.late_csv import to_csv
 from jobs.late_buses.store import Store
 
 

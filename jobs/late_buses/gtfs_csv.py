@@ -18,6 +18,7 @@ BOM = "\ufeff"
 
 Keep = Callable[[pa.RecordBatch], pa.Array]
 Convert = Callable[[pa.ChunkedArray], pa.ChunkedArray]
+InFile = Callable[[int], int]  # a row's place among some -> its number in the file, the first being 1
 
 
 def batches(
@@ -69,7 +70,9 @@ def _header(file: Unpacked, where: str, required: Sequence[str]) -> list[str]:
         raise LoadError(f"{where} is empty: it has no header.")
     missing = [column for column in required if column not in names]
     if missing:
-        raise LoadError(f"{where} lacks the column {', '.join(missing)}; it has {', '.join(names)[:500]}.")
+        raise LoadError(
+            f"{where} lacks the column {', '.join(missing)}; it has {', '.join(names)[:500]}. Mend the file."
+        )
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise LoadError(f"{where} has the column {twice[0]!r} twice. Mend the header.")
@@ -111,8 +114,12 @@ def check_key(rows: pa.Table, column: str, where: str) -> None:
         raise LoadError(f"{where} has {column} {twice[0].as_py()!r} twice. Mend the file.")
 
 
-def converted(rows: pa.Table, column: str, convert: Convert, wanted: str, where: str, key: str) -> pa.ChunkedArray:
-    """convert(the column). Raises LoadError with the first value that is not `wanted`, and the key of its row."""
+def converted(
+    rows: pa.Table, column: str, convert: Convert, wanted: str, where: str, key: str, in_file: InFile | None = None
+) -> pa.ChunkedArray:
+    """convert(the column). Raises LoadError with the first value that is not `wanted`, and the key of its row; and
+    the row's number where in_file tells it, of rows that are not all of the file's.
+    """
     try:
         return convert(rows[column])
     except (pa.ArrowInvalid, LoadError) as error:
@@ -126,8 +133,9 @@ def converted(rows: pa.Table, column: str, convert: Convert, wanted: str, where:
 
         row = first_misfit(range(rows.num_rows), fits)
         value, name = rows[column][row].as_py() or "", rows[key][row].as_py()
+        number = f", row {in_file(row):,}" if in_file else ""
         raise LoadError(
-            f"{where}, {key} {name!r}, column {column!r}: {value[:60]!r} is not {wanted}. Mend the file."
+            f"{where}{number}, {key} {name!r}, column {column!r}: {value[:60]!r} is not {wanted}. Mend the file."
         ) from error
 
 

@@ -75,7 +75,8 @@ class GtfsZip:
         if info.file_size > SMALL and info.file_size > MOST_RATIO * info.compress_size:
             raise LoadError(
                 f"{where} would unpack to {info.file_size:,} bytes from {info.compress_size:,}: it is refused as a zip"
-                f" bomb (more than {MOST_RATIO} times)."
+                f" bomb (more than {MOST_RATIO} times). If it is genuine, raise the limit in"
+                " jobs/late_buses/gtfs_zip.py."
             )
         if info.header_offset + info.compress_size > self._size:
             raise _damaged(where, BadZipFile("it ends behind the end of the zip"))

@@ -33,7 +33,10 @@ def read(gtfs: GtfsZip, days: Sequence[date]) -> pa.Table:
         _check(where, dates, ("date",), r"^\d{8}$", "a date as YYYYMMDD")
         _check(where, dates, ("exception_type",), "^[12]$", "1 (added) or 2 (removed)")
     if calendar is None and dates is None:
-        raise LoadError(f"{gtfs.name} has neither {CALENDAR} nor {DATES}: nothing says on which days the buses run.")
+        raise LoadError(
+            f"{gtfs.name} has neither {CALENDAR} nor {DATES}: nothing says on which days the buses run."
+            " Is it the right file?"
+        )
     return service_days(calendar, dates, days)
 
 

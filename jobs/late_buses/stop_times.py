@@ -1,5 +1,7 @@
 """stop_times.txt, of which millions of rows go by and those of some trips are kept."""
 
+from functools import partial
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,18 +19,19 @@ def read(gtfs: GtfsZip, trip_ids: pa.Array) -> pa.Table:
     """The stops of these trips, sorted: trip (the place in trip_ids), stop_sequence, arrival and departure in seconds
     (null at a stop without a time), stop_id, stop_headsign.
 
-    Raises LoadError, with the trip, for what is no time or no number, and for a stop_sequence that is there twice.
+    Raises LoadError, with row and trip, for what is no time or no number, and for a stop_sequence that is there twice.
     """
     where = f"{gtfs.name}: {MEMBER}"
     places: dict[str | None, int] = {trip: place for place, trip in enumerate(trip_ids.to_pylist())}
-    found = []
+    found, before = [], 0
     for batch in gtfs_csv.batches(gtfs, MEMBER, REQUIRED, OPTIONAL):
         trip = _places(batch["trip_id"], places)
         rows = pa.table(batch.append_column("trip", trip)).filter(pc.is_valid(trip))
         if rows.num_rows:
-            found.append(_typed(rows, where))
+            found.append(_typed(rows, where, partial(_in_file, before, trip)))
+        before += batch.num_rows
     if not found:
-        return _typed(_NONE.empty_table(), where)
+        return _typed(_NONE.empty_table(), where, int)
     times = pa.concat_tables(found)
     found.clear()
     times = times.take(pc.sort_indices(times, [("trip", "ascending"), ("stop_sequence", "ascending")]))
@@ -46,9 +49,14 @@ def _places(ids: pa.Array, places: dict[str | None, int]) -> pa.Array:
     return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(runs.run_ends, found))
 
 
-def _typed(rows: pa.Table, where: str) -> pa.Table:
+def _in_file(before: int, trip: pa.Array, row: int) -> int:
+    """The number of the row-th row that is kept of a block, `before` rows being those of the blocks before."""
+    return before + int(pc.indices_nonzero(pc.is_valid(trip))[row].as_py()) + 1
+
+
+def _typed(rows: pa.Table, where: str, in_file: gtfs_csv.InFile) -> pa.Table:
     def column(name: str, kind: gtfs_csv.Convert, wanted: str) -> pa.ChunkedArray:
-        return gtfs_csv.converted(rows, name, kind, wanted, where, key="trip_id")
+        return gtfs_csv.converted(rows, name, kind, wanted, where, "trip_id", in_file)
 
     return pa.table(
         {

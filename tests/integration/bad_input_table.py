@@ -9,12 +9,14 @@ TESTS = {
     "test_bad_input.py": "Into Postgres",
     "test_lake.py": "Into a bucket",
     "test_bigquery_bad_input.py": "Into BigQuery",
+    "test_bus_bad_input.py": "Late buses",
 }
 FILES = " ".join(f"tests/integration/{name}" for name in TESTS)
 HEAD = f"""# Bad input, and what is said of it
 
 Each line was caused by a test, which also compares table and ledger, or the bucket, with what they were before: nothing
-changes. The run fails, and the exit code of `python -m jobs.NAME` is 1. This page is written by
+changes. The run fails, and the exit code of `python -m jobs.NAME` is 1; where it says "no error", the run goes on and
+counts. This page is written by
 `WRITE_BAD_INPUT=1 .venv/bin/python -m pytest {FILES}`.
 """
 _noted: list[tuple[str, str, str]] = []

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from jobs.common.errors import LoadError
 from jobs.late_buses.columns import KEY, LATE, LIVE, TIMETABLE
-from jobs.late_buses.compare import Compared, Rule, from_csv, late_buses, to_csv
+from jobs.late_buses.compare import Compared, Rule, late_buses
+from jobs.late_buses.late_csv import from_csv, to_csv
 from tests.unit.bus_tables import DAY, DUE, bus, live, stop, timetable
 
 MINUTE = timedelta(minutes=1)
@@ -115,7 +116,7 @@ def test_the_rule_is_the_one_written_in_plain_python(
     } == {vehicle: what for vehicle, (reason, what) in expected.items() if reason == "late"}
     reasons = Counter(reason for reason, _ in expected.values())
     assert found.dropped == {name.replace("_", " "): count for name, count in reasons.items() if name != "late"}
-    assert found.counts["vehicles"] == len(buses)
+    assert found.counts["positions"] == len(buses)
     assert found.late.schema.equals(LATE)
 
 

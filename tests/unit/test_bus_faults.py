@@ -7,7 +7,8 @@ import pytest
 
 from jobs.late_buses import feed
 from jobs.late_buses.columns import KEY
-from jobs.late_buses.compare import Rule, from_csv, late_buses, to_csv
+from jobs.late_buses.compare import Rule, late_buses
+from jobs.late_buses.late_csv import from_csv, to_csv
 from tests.unit import bus_tables
 from tests.unit.bus_tables import bus, stop, timetable
 
@@ -101,6 +102,21 @@ def test_a_bus_is_where_it_was_last() -> None:
     buses = [bus(timestamp=now - 5 * MINUTE), bus(timestamp=now, id="e2", current_stop=8)]
     assert shown(now, buses[:1], stops) == {"bus 1": 15}
     assert shown(now, buses, stops) == {}
+
+
+def test_a_bus_that_has_gone_on_to_another_trip_is_on_that_one() -> None:
+    """A vehicle that is in the feed twice was shown twice, on the trip before as well."""
+    now = bus_tables.DUE + 20 * MINUTE
+    buses = [bus(timestamp=now - 5 * MINUTE), bus(timestamp=now, id="e2", trip_id="U")]
+    assert shown(now, buses, [stop(), stop(trip_id="U", arrival=8 * 3600 + 18 * 60)]) == {}
+    assert shown(now, buses, [stop(), stop(trip_id="U", arrival=8 * 3600)]) == {"bus 1": 20}
+
+
+def test_a_bus_of_another_operator_with_the_same_number_hides_none() -> None:
+    """Numbers are an operator's own: of two buses with one number, both in the feed, the later hid the other."""
+    now = bus_tables.DUE + 20 * MINUTE
+    theirs = bus(timestamp=now, id="e2", trip_id="another operator's")
+    assert shown(now, [bus(timestamp=now - 5 * MINUTE), theirs], [stop()]) == {"bus 1": 15}
 
 
 def test_a_bus_kilometres_from_its_stop_is_marked() -> None:

@@ -163,10 +163,13 @@ def test_the_name_written_just_so_comes_before_one_in_another_case() -> None:
 
 
 def test_an_agency_that_is_not_there_is_an_error_with_the_names() -> None:
-    with pytest.raises(LoadError, match=r"zip has no agency 'Last'. agency.txt names First Leeds, Other Buses\.$"):
+    with pytest.raises(
+        LoadError,
+        match=r"zip has no agency 'Last'. Set agency to one that agency.txt names: First Leeds, Other Buses\.$",
+    ):
         made(packed({}), "Last")
     many = "agency_id,agency_name,agency_timezone\n" + "".join(f"{n},N{n:02},Europe/London\n" for n in range(50))
-    with pytest.raises(LoadError, match=r"names N00, N01, .*, N19 and 30 more\.$"):
+    with pytest.raises(LoadError, match=r"names: N00, N01, .*, N19 and 30 more\.$"):
         made(packed({"agency.txt": many}))
 
 
