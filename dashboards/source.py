@@ -15,7 +15,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from dashboards.cloud import explained, storage_client
 from jobs.common.errors import LoadError
-from jobs.late_buses.compare import from_csv
+from jobs.late_buses.late_csv import from_csv
 
 SECONDS = 10.0  # to wait for an answer: a person is looking at the page
 ADVICE = "Run the job late-buses, which writes it, or correct LATE_BUSES."

@@ -16,7 +16,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "dashboards",
         *("jobs/__init__.py", "jobs/common/__init__.py", "jobs/common/errors.py", "jobs/common/schemas.py"),
         *("jobs/common/tables", "jobs/late_buses/__init__.py", "jobs/late_buses/columns.py"),
-        *("jobs/late_buses/compare.py", "jobs/late_buses/gtfs_time.py", "jobs/late_buses/late_csv.py"),
+        *("jobs/late_buses/gtfs_time.py", "jobs/late_buses/late_csv.py"),
     ),
     "sources": ("jobs/__init__.py", "jobs/common", "jobs/datasets", "tests/__init__.py", "tests/sources"),
 }

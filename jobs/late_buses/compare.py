@@ -11,8 +11,6 @@ import pyarrow.compute as pc
 
 from jobs.late_buses import gtfs_time
 from jobs.late_buses.columns import KEY, LATE, TIMETABLE
-from jobs.late_buses.late_csv import from_csv as from_csv  # the dashboards look for them here
-from jobs.late_buses.late_csv import to_csv as to_csv
 
 STOPPED_AT = 1
 HALF_A_DAY = 12 * 60  # minutes

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.late_buses.columns import LATE
-from jobs.late_buses.compare import to_csv
+from jobs.late_buses.late_csv import to_csv
 
 SEEN = datetime(2026, 7, 3, 13, 25, 30, tzinfo=UTC)
 BASE: dict[str, Any] = {
