@@ -70,4 +70,4 @@ def failures(reports: Sequence[Report]) -> str:
     if not failed:
         return ""
     reasons = " ".join(f"{report.file}: {report.error}" for report in failed)
-    return f"{len(failed)} of {len(reports)} files failed. {reasons}"
+    return f"{len(failed)} of {len(reports)} failed. {reasons}"

@@ -49,7 +49,7 @@ def test_a_month_that_cannot_be_copied_does_not_keep_the_next_from_being_loaded(
     expected = publish(month=2)
     state = run(cloud)
     assert state.is_failed()
-    assert state.message.startswith("1 of 3 files failed. yellow 2021-01: ")
+    assert state.message.startswith("1 of 3 failed. yellow 2021-01: ")
     assert said(state) == [("yellow 2021-01", "failed"), ("yellow 2021-02", "loaded"), ("yellow 2021-02", "loaded")]
     assert list(cloud.objects()) == [FEBRUARY]
     assert len(cloud.contents("rides")) == expected.rows

@@ -136,7 +136,7 @@ def test_a_failing_month_does_not_stop_the_others_and_fails_the_run(
     publish(month=1)
     publish(month=3)
     message = run_failing(months=[1, 2, 3])
-    assert message.startswith("1 of 3 files failed. yellow 2021-02: ")
+    assert message.startswith("1 of 3 failed. yellow 2021-02: ")
     assert "yellow_tripdata_2021-02.csv.gz answered HTTP 404" in message
     assert taxi.rows("SELECT slice FROM load_ledger ORDER BY 1") == [("yellow 2021-01",), ("yellow 2021-03",)]
 

@@ -118,7 +118,7 @@ def test_a_report_says_what_came_what_went_and_how_fast() -> None:
     assert unchanged.row()["rows read"] == ""
     failed = Report("f", "rides", "s", "failed", error="f answered HTTP 404.")
     assert failed.row()["error"] == "f answered HTTP 404."
-    assert failures([report, failed]) == "1 of 2 files failed. f: f answered HTTP 404."
+    assert failures([report, failed]) == "1 of 2 failed. f: f answered HTTP 404."
     assert failures([report, unchanged]) == ""
     assert Report("f", "t", "s", "loaded").rows_per_second == 0.0
 
