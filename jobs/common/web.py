@@ -63,7 +63,10 @@ class RemoteFile:
         if self.size == 0:
             raise LoadError(f"{self.name} is empty (0 bytes).")
         if "text/html" in self._first.headers.get("content-type", ""):
-            raise LoadError(f"{self.name} answered with a web page (text/html), not with data.")
+            raise LoadError(
+                f"{self.name} answered with a web page (text/html), not with data."
+                " Does the address need a login or another path?"
+            )
 
     def chunks(self) -> Iterator[bytes]:
         """The file's bytes from the start. A break is resumed at the byte it came at."""
