@@ -46,6 +46,6 @@ def run(append: Append, bucket: str, credentials: str, block: str, log: Log) -> 
         return postgres.run(postgres.Append(append.table, rows, KEY, append.title), warehouse.engine(block), log)
     job = bigquery.Append(
         append.dataset, append.table, rows, KEY, "timestamp", append.title,
-        cluster=("route_short_name",), location=append.location, flow_run=run_id(),
+        cluster=("route_short_name",), location=append.location, bucket=place.bucket, flow_run=run_id(),
     )  # fmt: skip
     return bigquery.run(job, cloud.bigquery_client(credentials), log)

@@ -15,7 +15,7 @@ from itertools import count
 from uuid import uuid4
 
 import pyarrow as pa
-from google.cloud import bigquery
+from google.cloud import bigquery, storage
 
 from jobs.common.backoff import Backoff, Log
 from jobs.common.bigquery import ledger, sql, tables
@@ -47,6 +47,7 @@ class Append:
     title: str
     cluster: tuple[str, ...] = ()
     location: str | None = None
+    bucket: storage.Bucket | None = None
     flow_run: str | None = None
 
     @property
@@ -72,7 +73,7 @@ def run(append: Append, client: bigquery.Client, log: Log, backoff: Backoff | No
     place = sql.Place(bigquery.DatasetReference(client.project, append.dataset), append.table)
     service = Service(client, backoff or Backoff(), log)
     dataset = tables.find_dataset(service, append.dataset, append.location)
-    dataset = dataset or tables.make_dataset(service, append.dataset, append.location)
+    dataset = dataset or tables.make_dataset(service, append.dataset, append.location, append.bucket)
     service = replace(service, location=dataset.location)
     _prepare(service, place, columns, append)
     data, _ = whole.parquet(rows)
