@@ -19,7 +19,8 @@ from tests.sources.buses.server import FEED, BusSite, serve_buses
 from tests.sources.buses.simulation import inside, late, positions
 from tests.sources.faults import HTML, Fault
 
-BEGIN, EVERY = datetime(2026, 2, 4, 23, 45, tzinfo=UTC), timedelta(seconds=30)  # midnight comes soon
+BEGIN = datetime(2026, 2, 4, 23, 54, tzinfo=UTC)  # midnight comes soon
+EVERY = timedelta(seconds=7)  # oftener than the feed changes: some looks see what the one before saw
 PASSING = [Fault(status=503), Fault(cut_after=200), Fault(cut_after=200, reset=True), Fault(status=429)]
 LASTING = [Fault(status=500, times=None), Fault(body=HTML, times=None), Fault(cut_after=100, times=None)]
 
