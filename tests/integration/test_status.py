@@ -78,8 +78,9 @@ def test_the_screen_follows_what_happens(home: Path, prefect: str, taxi: Databas
     path, queue = "web-to-postgres/monthly", "web-to-postgres"
 
     (line,) = wanted(status(prefect))
-    on = sum(1 for one in deployments() if one.schedule and not one.lacks({}))
-    assert line == f"pool {POOL} has no worker online (there never was one), but {on} schedules: make worker POOL={POOL}"
+    schedules = len([one for one in deployments() if one.schedule and not one.lacks({})])
+    none = f"pool {POOL} has no worker online (there never was one)"
+    assert line == f"{none}, but {schedules} schedules: make worker POOL={POOL}"
 
     with worker(home, prefect, {}):
         name = started(path, parameters={"year": 2021, "months": [1]})
