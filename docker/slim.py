@@ -23,6 +23,7 @@ EVERYWHERE: dict[str, str] = {
     "pyarrow/_flight*": "binding of the same",
     "pyarrow/libarrow_s3*": "Amazon S3: pyarrow.fs imports without it",
     "pyarrow/_s3fs*": "binding of the same",
+    "streamlit_folium/frontend/.env": "settings of its developers",
     "googleapiclient/discovery_cache/documents/[!r]*": "descriptions of Google's services but Cloud Run",
     "googleapiclient/discovery_cache/documents/r[!u]*": "more of them",
 }

@@ -95,6 +95,7 @@ def take_down(env: dict[str, str], *more: str) -> None:
     if running := docker_says("ps", "--quiet", *of_a_job).split():
         print(f"stopping {len(running)} run(s)")
         docker_says("stop", *running)
+        docker_says("rm", *running)  # as the worker would have
     compose(env, "down", *more, "--remove-orphans")
 
 

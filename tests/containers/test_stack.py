@@ -1,6 +1,8 @@
 """The stack as `make up SOURCE=demo` starts it, and runs of the job through its worker."""
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from scripts.docker import docker_says
 from scripts.settings import ROOT
@@ -81,24 +83,30 @@ def test_kill_9_of_the_container_changes_nothing_and_the_rerun_is_right(stack: d
     assert sql(stack, LEDGER).split("|")[0] == "2"
 
 
-def test_cancel_stops_the_container(stack: dict[str, str]) -> None:
-    before = sql(stack, LOADED), sql(stack, LEDGER)
-    # The run waits at this lock, so that it can't end before it is cancelled.
+@contextmanager
+def held(env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A run that waits at a lock, so that it can't end within."""
     lock = "LOCK TABLE yellow_taxi_trips IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(300)"
-    into = ["docker", "exec", container(stack, "postgres"), "psql", "-Xq", "-U", "postgres", "-d", "warehouse"]
+    into = ["docker", "exec", container(env, "postgres"), "psql", "-Xq", "-U", "postgres", "-d", "warehouse"]
     psql = [*into, "-c", lock]
     with subprocess.Popen(psql, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
         try:
-            running = run_in_background(stack, '{"year": 2021, "months": [2], "force": true}')
+            running = run_in_background(env, '{"year": 2021, "months": [2], "force": true}')
             # The job's wait, not psql's own: that may have to wait too, for an autovacuum that comes after a load.
             asked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             waiting = f"{asked} AND application_name = 'longshore'"
-            wait_for(lambda: sql(stack, waiting) != "0")
-            cancel(stack, inspect(job_containers()[0])["Config"]["Labels"]["io.prefect.flow-run-id"])
-            output, _ = running.communicate(timeout=120)
-            wait_for(lambda: not job_containers())
+            wait_for(lambda: sql(env, waiting) != "0")
+            yield running
         finally:
-            sql(stack, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LOCK%'")
+            sql(env, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LOCK%'")
+
+
+def test_cancel_stops_the_container(stack: dict[str, str]) -> None:
+    before = sql(stack, LOADED), sql(stack, LEDGER)
+    with held(stack) as running:
+        cancel(stack, inspect(job_containers()[0])["Config"]["Labels"]["io.prefect.flow-run-id"])
+        output, _ = running.communicate(timeout=120)
+        wait_for(lambda: not job_containers())
     assert running.returncode == 1, output
     assert "Cancelled" in output
     assert (sql(stack, LOADED), sql(stack, LEDGER)) == before
@@ -106,16 +114,17 @@ def test_cancel_stops_the_container(stack: dict[str, str]) -> None:
 
 def test_down_in_the_midst_of_a_run_ends_it_and_keeps_the_data(stack: dict[str, str]) -> None:
     before = sql(stack, LOADED), sql(stack, LEDGER)
-    running = start(stack, '{"year": 2021, "months": [2], "force": true}')
-    down = make(stack, "down")
-    running.kill()
-    running.communicate()
-    assert down.returncode == 0, down.stdout + down.stderr
-    assert "stopping 1 run(s)" in down.stdout
-    assert docker_says("network", "ls", "-q", "--filter", f"name={PROJECT}") == ""
-    done = make(stack, "up", "SOURCE=demo")
+    with held(stack) as running:
+        down = make(stack, "down")
+        running.kill()
+        running.communicate()
+    left = docker_says("network", "ls", "-q", "--filter", f"name={PROJECT}")
+    done = make(stack, "up", "SOURCE=demo")  # first of all, for the tests that come after
     assert done.returncode == 0, done.stdout + done.stderr
     settle(stack)
+    assert down.returncode == 0, down.stdout + down.stderr
+    assert "stopping 1 run(s)" in down.stdout
+    assert left == ""
     assert (sql(stack, LOADED), sql(stack, LEDGER)) == before
 
 
