@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.base_images import base
-from scripts.docker import docker, docker_says, need_engine
-from scripts.settings import ROOT, UserError, settings
+from scripts.docker import docker, docker_says, image_exists, need_engine
+from scripts.settings import ROOT, UserError, image_tag, settings
 
 # image -> target of the Dockerfile, and what it must be able to import; a job has `job`, and its flow
 SERVED = {
@@ -44,7 +44,11 @@ def build(name: str, env: Mapping[str, str]) -> str:
     print(f"building {image}", flush=True)
     target, modules = SERVED.get(name, ("job", f"jobs.{name.replace('-', '_')}.flow"))
     docker("build", "--quiet", "--file", "docker/Dockerfile", "--target", target, *build_args, "--tag", image, ".")
-    check_import(modules, image)
+    try:
+        check_import(modules, image)
+    except UserError:
+        docker_says("rmi", image)  # or it would pass for a good one
+        raise
     return image
 
 
@@ -77,6 +81,13 @@ def build_all(names: list[str], env: dict[str, str]) -> list[str]:
     base(env)
     put_extra_ca(env)
     return [build(name, env) for name in names or known]
+
+
+def build_missing(names: list[str], env: dict[str, str]) -> None:
+    """Build those that are not there. A git revision means one thing; any other tag is built anew."""
+    revision = env["TAG"] == image_tag() and not env["TAG"].endswith(("-dirty", "unversioned"))
+    if wanted := [name for name in names if not (revision and image_exists(image_name(name, env)))]:
+        build_all(wanted, env)
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from scripts.docker import image_exists, need_engine
+from scripts.docker import need_engine
 from scripts.environment import read_environment
-from scripts.images import build_all, image_name, jobs
+from scripts.images import build_missing, jobs
 from scripts.push_images import Pushed, push
 from scripts.push_plan import show_plan
 from scripts.registry import Registry, parse
@@ -64,8 +64,7 @@ def main() -> None:
             show_plan(images(), env, registry)
             return
         registry.tags(images()[0])  # a refusal is better known before minutes of building
-        if missing := [one for one in images() if not image_exists(image_name(one, env))]:
-            build_all(missing, env)
+        build_missing(images(), env)
         started = time.monotonic()
         pushed = push(images(), env, registry)
         path = ROOT / (env.get("IMAGES_FILE") or "pushed-images.json")

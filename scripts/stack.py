@@ -6,9 +6,10 @@ import sys
 import time
 from typing import Any
 
+from scripts.base_images import base
 from scripts.docker import compose, docker_says, need_engine
 from scripts.gcp_key import read_key
-from scripts.images import build_all
+from scripts.images import SERVED, build_missing, jobs
 from scripts.settings import UserError, make_env, settings
 
 PROFILES = {"emulators": ("gcs", "bigquery"), "demo": ("sources", "buses"), "cloud-worker": ("cloud-worker",)}
@@ -38,7 +39,8 @@ def up(source: str, seconds: float = 300) -> None:
         print("wrote .env with generated passwords")
     env = stack_settings(source)
     read_key(env["GCP_KEY_FILE"])  # a wrong one is better known now
-    build_all([], env)
+    base(env)
+    build_missing([*jobs(), *SERVED], env)
     compose(env, "up", "--detach", "--no-build", "--remove-orphans")
     wait_healthy(env, seconds)
     here = "http://127.0.0.1"
