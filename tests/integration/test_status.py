@@ -36,8 +36,8 @@ def prefect(home: Path) -> Iterator[str]:
 
 
 def status(url: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """What `make status` runs, on a screen of 100 columns."""
-    given = {**os.environ, "PREFECT_API_URL": url, "COLUMNS": "100", **env}
+    """What `make status` runs, on a screen of 120 columns: names of runs have room."""
+    given = {**os.environ, "PREFECT_API_URL": url, "COLUMNS": "120", **env}
     return subprocess.run(
         [sys.executable, "-m", "scripts.status"], cwd=ROOT, env=given, capture_output=True, text=True, timeout=60
     )
