@@ -40,7 +40,7 @@ psql: setup ## look at what the demo loaded [SQL='SELECT …']
 test: setup check ## all checks and tests; those with containers where a Docker engine is there
 	@$(MAKE) -s -k -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-containers test-others
 
-test-containers test-others: # side by side: 43 minutes on two cores
+test-containers test-others: # side by side: 35 minutes on two cores, the images being there
 	@env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL .venv/bin/python -m pytest $(if $(filter test-containers,$@),tests/containers,--ignore=tests/containers)
 
 check: setup ## lint, format and types, workflows too, as CI does
