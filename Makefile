@@ -79,7 +79,7 @@ base: .venv/.ready ## have the base images: pulled, or made from Debian's packag
 images: .venv/.ready ## build all images, tagged with the git revision, and import-check each
 	@.venv/bin/python -m scripts.images
 
-up: .venv/.ready ## start Postgres, Prefect and a worker [SOURCE=live|demo]
+up: .venv/.ready ## start Postgres, Prefect, a worker and the map [SOURCE=live|demo]
 	@.venv/bin/python -m scripts.stack up --source $(or $(SOURCE),live)
 
 down: .venv/.ready ## stop them; the data stay
