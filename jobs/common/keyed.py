@@ -25,7 +25,13 @@ def first_of_each(rows: pa.Table, key: Sequence[str], title: str) -> pa.Table:
                 f"{title}, row {row + 1:,}, column {name!r} is empty, but part of the key {', '.join(key)}. Leave such"
                 " rows out, or take another key."
             )
-    numbers = pa.chunked_array([pa.array(range(rows.num_rows), pa.int64())])
-    grouped = pa.table([*(rows[name] for name in key), numbers], [*map(str, range(len(key))), "row"])
-    first = grouped.group_by([*map(str, range(len(key)))]).aggregate([("row", "min")])["row_min"]
+    return firsts(rows, key)
+
+
+def firsts(rows: pa.Table, key: Sequence[str]) -> pa.Table:
+    """Of the rows alike in the key the first, in the order of the rows."""
+    names = [*map(str, range(len(key)))]
+    numbers = pa.array(range(rows.num_rows), pa.int64())
+    numbered = pa.table([*(rows[name] for name in key), numbers], [*names, "row"])
+    first = numbered.group_by(names).aggregate([("row", "min")])["row_min"]
     return rows if len(first) == rows.num_rows else rows.take(first.combine_chunks().sort())

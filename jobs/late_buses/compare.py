@@ -1,7 +1,6 @@
 """Live positions against the timetable: which buses are late."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -9,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.common.keyed import firsts
 from jobs.late_buses import gtfs_time
 from jobs.late_buses.columns import KEY, LATE, TIMETABLE
 
@@ -102,7 +102,7 @@ def late_buses(live: pa.Table, timetable: pa.Table, now: datetime, rule: Rule) -
     rows = sieve.where(rows, pc.less_equal(rows["age"], rule.fresh_minutes), "stale")
     rows = sieve.where(rows, pc.not_equal(rows["current_status"], STOPPED_AT), "stopped")
     rows = sieve.where(rows, pc.greater(rows["time_diff"], rule.late_minutes), "on_time")
-    rows = sieve.passed(rows, _first(rows.sort_by([("vehicle", "ascending"), ("id", "ascending")]), KEY), "twice")
+    rows = sieve.passed(rows, firsts(rows.sort_by([("vehicle", "ascending"), ("id", "ascending")]), KEY), "twice")
     late = _late(rows, tz, now, rule)
     sieve.counts |= {"late": late.num_rows, "far": pc.sum(late["far"]).as_py() or 0}
     return Compared(late, sieve.counts)
@@ -114,12 +114,12 @@ def _at_stops(live: pa.Table, timetable: pa.Table, sieve: _Sieve) -> pa.Table:
     stops = timetable.filter(pc.is_in(timetable["trip_id"], live["trip_id"].combine_chunks())).cast(TIMETABLE)
     rows = sieve.where(live, pc.is_in(live["trip_id"], stops["trip_id"].combine_chunks()), "no_such_trip")
     latest = rows.sort_by([(name, "descending") for name in ("timestamp", "id", "trip_id")])
-    rows = sieve.passed(rows, _first(latest, ("vehicle",)), "seen_later")
+    rows = sieve.passed(rows, firsts(latest, ("vehicle",)), "seen_later")
     rows = sieve.where(rows, pc.is_valid(rows["current_stop"]), "no_next_stop")
     here = pa.table({"trip_id": rows["trip_id"], "stop_sequence": rows["current_stop"], "row": _numbers(rows)})
     there = stops.select(["trip_id", "stop_sequence"]).append_column("stop", _numbers(stops))
     pairs = here.join(there, ["trip_id", "stop_sequence"], join_type="inner")
-    pairs = _first(pairs.sort_by([("row", "ascending"), ("stop", "ascending")]), ("row",))
+    pairs = firsts(pairs.sort_by([("row", "ascending"), ("stop", "ascending")]), ("row",))
     found, stop = rows.take(pairs["row"]).drop_columns("trip_id"), stops.take(pairs["stop"])
     rows = sieve.passed(rows, _beside(stop, found), "no_such_stop")
     return sieve.where(rows, pc.is_valid(rows["arrival"]), "no_arrival_time")
@@ -136,7 +136,7 @@ def _dated(rows: pa.Table, tz: ZoneInfo, sieve: _Sieve) -> pa.Table:
     table = table.append_column("gap", pc.abs(behind))
     table = table.filter(pc.coalesce(pc.equal(said, day), pc.less_equal(table["gap"], HALF_A_DAY)))
     table = table.sort_by([("row", "ascending"), ("gap", "ascending"), ("start_date", "ascending")])
-    table = _first(table, ("row",))
+    table = firsts(table, ("row",))
     return sieve.passed(rows, _beside(rows.take(table["row"]), table), "not_running_that_day")
 
 
@@ -169,12 +169,6 @@ def _metres(*degrees: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _numbers(rows: pa.Table) -> pa.Array:
     return pa.array(range(rows.num_rows), pa.int64())
-
-
-def _first(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """Of the rows alike in keys the first, in the order of the rows."""
-    places = rows.select(keys).append_column("place", _numbers(rows)).group_by(keys).aggregate([("place", "min")])
-    return rows.take(places["place_min"].combine_chunks().sort())
 
 
 def _beside(left: pa.Table, right: pa.Table) -> pa.Table:
