@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from io import BytesIO
 
 import pyarrow as pa
+from google.api_core.exceptions import NotFound
 from google.cloud import storage
 from pyarrow import parquet as pq
 
@@ -34,12 +35,12 @@ def write(
 
 def read(bucket: storage.Bucket, path: str, advice: str, backoff: Backoff | None = None) -> bytes:
     """An object's bytes. Raises LoadError, with the advice, where there is none."""
-    uri, patient = f"gs://{bucket.name}/{path}", patience(backoff or Backoff())
+    uri = f"gs://{bucket.name}/{path}"
     with explained(uri):
-        blob = bucket.get_blob(path, retry=patient)
-        if blob is None:
-            raise LoadError(f"{uri} is not there. {advice}")
-        data: bytes = blob.download_as_bytes(retry=patient, checksum="crc32c")
+        try:
+            data: bytes = bucket.blob(path).download_as_bytes(retry=patience(backoff or Backoff()), checksum="crc32c")
+        except NotFound:
+            raise LoadError(f"{uri} is not there. {advice}") from None
     return data
 
 
