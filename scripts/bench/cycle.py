@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from scripts.bench import results as r
 from scripts.bench.database import database
 from scripts.bench.gcs import cloud, services
-from scripts.bench.inputs import WITHOUT, job_python
+from scripts.bench.inputs import job_python, undisturbed
 from scripts.bench.measure import Run, run_process
 from scripts.bench.part import Part, peer
 from scripts.bench.results import Column, Goal, Results
@@ -36,11 +35,10 @@ def alone(folder: Path, quick: bool, rounds: int) -> list[Results]:
     city = City(vehicles=QUICK_VEHICLES if quick else VEHICLES)
     with ExitStack() as stack:
         site = stack.enter_context(serve_buses(city, folder / "buses", "bench", lambda: AT))
-        env = {name: value for name, value in os.environ.items() if not name.startswith(WITHOUT)}
-        env |= stack.enter_context(google_cloud(cloud(folder)))
+        env = undisturbed(folder) | stack.enter_context(google_cloud(cloud(folder)))
         warehouse = stack.enter_context(database(folder / "postgres"))
         env |= {"BUS_FEED_URL": site.feed_url, "BUS_TIMETABLE_URL": site.timetable_url, "BODS_API_KEY": site.key}
-        env |= {"WAREHOUSE_URL": warehouse.url, "PREFECT_HOME": str(folder / "prefect")}
+        env["WAREHOUSE_URL"] = warehouse.url
         job = [job_python(folder, "late-buses"), "-m", "scripts.bench.cycle_job"]
         site.timetable()
         run_process([*job, "timetable", at, agency], env, folder / "logs" / "timetable.log")

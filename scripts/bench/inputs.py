@@ -43,11 +43,15 @@ def job_python(folder: Path, job: str) -> str:
     return str(venv / "bin" / "python")
 
 
+def undisturbed(folder: Path) -> dict[str, str]:
+    """This process's variables, but for those that are set up here, and a Prefect that is the bench's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(WITHOUT)}
+    return kept | {"PREFECT_HOME": str(folder / "prefect")}
+
+
 def environment(folder: Path, site: str, place: dict[str, str]) -> dict[str, str]:
     """The same for all contenders; place: how they reach what they load to."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(WITHOUT)}
-    return kept | {
-        "PREFECT_HOME": str(folder / "prefect"),
+    return undisturbed(folder) | {
         "TAXI_URL": f"{site}/nyc-tlc-data/releases/download",
         "RUNTIME__DLTHUB_TELEMETRY": "false",
         **place,

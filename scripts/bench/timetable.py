@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from scripts.bench import results as r
 from scripts.bench.gtfs import AGENCY, DAYS, SHARE
-from scripts.bench.inputs import WITHOUT, job_python
+from scripts.bench.inputs import job_python, undisturbed
 from scripts.bench.measure import Run, run_process
 from scripts.bench.part import Part, peer
 from scripts.bench.results import Column, Goal, Results
@@ -34,8 +33,7 @@ def alone(folder: Path, quick: bool, rounds: int) -> list[Results]:
         "ours": [job_python(folder, "late-buses"), "-m", "scripts.bench.timetable_job", str(path), AGENCY, *days],
         "merge_all": peer("merge_all", str(path), str(folder / "timetable.parquet"), AGENCY, days[1]),
     }
-    env = {name: value for name, value in os.environ.items() if not name.startswith(WITHOUT)}
-    env["PREFECT_HOME"] = str(folder / "prefect")
+    env = undisturbed(folder)
     runs: dict[str, list[Run]] = {key: [] for key in commands}
     for number in range(rounds):
         for key in list(commands)[:: -1 if number % 2 else 1]:

@@ -13,7 +13,7 @@ from typing import Any
 warnings.simplefilter("ignore")
 
 from scripts.demo.loads import reports  # noqa: E402
-from scripts.demo.places import HOME, google_cloud, postgres  # noqa: E402
+from scripts.demo.places import HOME, google_cloud, postgres, stand_in  # noqa: E402
 from scripts.settings import ROOT, UserError  # noqa: E402
 from tests.emulators.servers import stop  # noqa: E402
 
@@ -24,21 +24,9 @@ EVERY = 10.0  # seconds; the feed changes as often
 @contextmanager
 def bus_service() -> Iterator[dict[str, str]]:
     """A stand-in of the bus service; the variables with which the flows reach it."""
-    command = [sys.executable, "-m", "tests.sources.buses", "--port", "0", "--key", KEY]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        found = {"BODS_API_KEY": KEY}
-        for line in process.stdout:
-            name, _, value = line.strip().partition("=")
-            found[name] = value
-            if {"BUS_FEED_URL", "BUS_TIMETABLE_URL"} <= set(found):
-                break
-        else:
-            raise UserError("The stand-in of the bus service did not start; its message is above.")
-        try:
-            yield found
-        finally:
-            stop(process)
+    says = ("BUS_FEED_URL", "BUS_TIMETABLE_URL")
+    with stand_in("tests.sources.buses", "--port", "0", "--key", KEY, says=says) as found:
+        yield {**found, "BODS_API_KEY": KEY}
 
 
 @contextmanager

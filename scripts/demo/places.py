@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.settings import ROOT, UserError
+from tests.emulators.servers import stop
 
 HOME = ROOT / ".demo"
 
@@ -56,19 +57,30 @@ def website(live: bool) -> Iterator[str]:
 
         yield base_url()
         return
-    command = [sys.executable, "-m", "tests.sources", "--port", site_port(), "--root", str(HOME / "site")]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with stand_in("tests.sources", "--port", site_port(), "--root", str(HOME / "site"), says=("TAXI_URL",)) as found:
+        yield found["TAXI_URL"]
+
+
+@contextmanager
+def stand_in(*command: str, says: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """A stand-in of a website, as a module of Python; the variables that it says it is reached by, all of `says`."""
+    with subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
+            found: dict[str, str] = {}
             for line in process.stdout:
-                if line.startswith("TAXI_URL="):
+                name, _, value = line.strip().partition("=")
+                if name not in says:
+                    print(f"  {line.rstrip()}", flush=True)
+                    continue
+                found[name] = value
+                if len(found) == len(says):
                     break
-                print(f"  {line.rstrip()}", flush=True)
             else:
                 raise UserError("The stand-in website did not start; its message is above.")
-            yield line.removeprefix("TAXI_URL=").strip()
+            yield found
         finally:
-            process.terminate()
+            stop(process)
 
 
 def site_port() -> str:
