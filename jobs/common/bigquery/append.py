@@ -37,6 +37,7 @@ class Append:
 
     moment: the timestamp of the key whose day, in UTC, is the row's partition, `observation_day`: rows of one key are
     in one partition. cluster: columns by which partitions are sorted. title: what the rows are called in logs.
+    location: of a dataset that has to be made; where there is none, that of the bucket.
     """
 
     dataset: str
