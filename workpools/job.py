@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 IN_IMAGE = "/opt/prefect/flows"  # where every image keeps the code
-COMMAND = ["python", "-m", "prefect.engine"]  # one process, and 6 s sooner there than `prefect flow-run execute`
+COMMAND = ["python", "-m", "jobs.common.engine"]  # one process, and 6 s sooner there than `prefect flow-run execute`
 
 
 @dataclass(frozen=True)

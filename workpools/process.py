@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from prefect.infrastructure.process import Process
+from prefect.utilities.processutils import get_sys_executable
 
-from workpools.job import JobDeployment
+from workpools.job import COMMAND, JobDeployment
 
 TYPE = "process"
 TEMPLATE = Path(__file__).with_name("process.json")
@@ -28,6 +29,11 @@ def template() -> dict[str, Any]:
 
 
 def job_variables(job: JobDeployment, image: str, env: Mapping[str, str]) -> dict[str, Any]:
-    """A deployment's job variables. The command is the worker's own: its Python may have any name."""
+    """A deployment's job variables. The Python is this one, of this checkout: the machine's may have any name."""
     made = job_block(job, image, env)
-    return {"env": made.env, "working_dir": str(made.working_dir), "stream_output": made.stream_output}
+    return {
+        "command": " ".join([get_sys_executable(), *COMMAND[1:]]),
+        "env": made.env,
+        "working_dir": str(made.working_dir),
+        "stream_output": made.stream_output,
+    }
