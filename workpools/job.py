@@ -8,6 +8,9 @@ from typing import Any
 IN_IMAGE = "/opt/prefect/flows"  # where every image keeps the code
 COMMAND = ["python", "-m", "jobs.common.engine"]  # one process, and 6 s sooner there than `prefect flow-run execute`
 
+# The web, the warehouse, Google Cloud (or its emulators): what a job may need to reach.
+REACHES = ("web", "warehouse", "cloud")
+
 
 @dataclass(frozen=True)
 class Cron:
@@ -37,11 +40,14 @@ Schedule = Cron | Every
 class JobDeployment:
     """One deployment of one job.
 
-    job: names the extra and the image. entrypoint: relative to the repository's root, which is the working directory of
-    the image too. memory_mib, cpu (whole ones), timeout_seconds and max_retries (of a container that died): what a pool
-    can't limit, it leaves. concurrency: runs at once. settings: names of settings that the container gets when they are
-    set. needs: settings without which the schedule is off, as every run would fail. trial: parameters of a small run on
-    the stand-ins of the websites, for the contract test. after: jobs whose trials must have been run before.
+    job: names the extra and the image. entrypoint: relative to the repository's root, which is the working directory
+    of the image too. memory_mib, cpu (whole ones), timeout_seconds and max_retries (of a container that died): what a
+    pool can't limit, it leaves. scratch_mib: of /tmp, which is memory and counts as such. restarts: how often a run
+    is started again whose container died. concurrency: runs at once. settings: names of settings that the container
+    gets when they are set. needs: settings without which the schedule is off, as every run would fail. reaches: which
+    of REACHES it can open connections to, besides Prefect's API. blocks: what its runs may read of Prefect's blocks,
+    as TYPE/NAME. starts: deployments, as FLOW/NAME, of which its runs may start some. trial: parameters of a small
+    run on the stand-ins of the websites, for the contract test. after: jobs whose trials must have been run before.
     """
 
     job: str
@@ -54,9 +60,14 @@ class JobDeployment:
     cpu: int = 1
     timeout_seconds: int = 3600
     max_retries: int = 0
+    scratch_mib: int = 256
+    restarts: int = 1
     concurrency: int = 1
     settings: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    reaches: tuple[str, ...] = ()
+    blocks: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
     trial: Mapping[str, Any] = field(default_factory=dict)
     after: tuple[str, ...] = ()
 

@@ -13,6 +13,8 @@ MONTHLY = JobDeployment(
     memory_mib=1024,
     concurrency=4,  # as many months as a backfill runs at once
     settings=("TAXI_URL", "STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST"),
+    reaches=("web", "cloud"),
+    blocks=("gcs-bucket/zoom-gcs", "gcp-credentials/zoom-gcp-creds"),
     trial={"months": [1], "year": 2021, "color": "yellow"},
 )
 # In a work queue of its own, as every flow: it waits for runs that it must not keep from starting.
@@ -22,5 +24,6 @@ BACKFILL = JobDeployment(
     name="backfill",
     description="Runs a deployment once for each month of a span, several months at once.",
     memory_mib=512,
+    starts=("etl-parent-flow/monthly", "web-to-gcs/monthly", "gcs-to-bigquery/monthly", "web-to-postgres/monthly"),
 )
 DEPLOYMENTS = (MONTHLY, BACKFILL)

@@ -11,6 +11,8 @@ MONTHLY = JobDeployment(
     parameters={"color": "yellow"},
     memory_mib=384,
     settings=("STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST"),
+    reaches=("cloud",),
+    blocks=("gcs-bucket/zoom-gcs", "gcp-credentials/zoom-gcp-creds"),
     trial={"color": "yellow", "year": 2021, "months": [1]},
     after=("web-to-gcs",),
 )

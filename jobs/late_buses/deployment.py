@@ -3,6 +3,7 @@
 from workpools.job import Cron, Every, JobDeployment
 
 SETTINGS = ("BUS_FEED_URL", "BUS_TIMETABLE_URL", "STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
+BUCKET = "gcs-bucket/zoom-gcs"
 
 LIVE = JobDeployment(
     job="late-buses",
@@ -13,6 +14,8 @@ LIVE = JobDeployment(
     timeout_seconds=600,
     settings=SETTINGS,
     needs=("BODS_API_KEY",),
+    reaches=("web", "cloud", "warehouse"),
+    blocks=(BUCKET, "secret/bods-api-key", "gcp-credentials/zoom-gcp-creds", "sqlalchemy-connector/postgres-connector"),
     trial={"now": "2026-02-04T08:40:00+00:00", "sinks": ["bigquery", "postgres"]},
 )
 TIMETABLES = JobDeployment(
@@ -23,5 +26,7 @@ TIMETABLES = JobDeployment(
     schedule=Cron("30 6 * * *", "Europe/London"),
     timeout_seconds=1800,
     settings=SETTINGS,
+    reaches=("web", "cloud"),
+    blocks=(BUCKET,),
 )
 DEPLOYMENTS = (LIVE, TIMETABLES)

@@ -11,6 +11,8 @@ MONTHLY = JobDeployment(
     parameters={"color": "yellow"},
     memory_mib=1024,
     settings=("TAXI_URL", "STORAGE_EMULATOR_HOST"),
+    reaches=("web", "cloud"),
+    blocks=("gcs-bucket/zoom-gcs",),
     trial={"color": "yellow", "year": 2021, "months": [1]},
 )
 DEPLOYMENTS = (MONTHLY,)

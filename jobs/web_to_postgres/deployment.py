@@ -11,6 +11,8 @@ MONTHLY = JobDeployment(
     parameters={"dataset": "yellow"},
     memory_mib=1024,
     settings=("TAXI_URL",),
+    reaches=("web", "warehouse"),
+    blocks=("sqlalchemy-connector/postgres-connector",),
     trial={"dataset": "yellow", "year": 2021, "months": [1]},
 )
 DEPLOYMENTS = (MONTHLY,)

@@ -16,10 +16,11 @@ from prefect_docker.worker import DockerWorkerJobConfiguration
 from prefect_gcp.workers.cloud_run import CloudRunWorkerJobConfiguration
 from prefect_gcp.workers.cloud_run_v2 import CloudRunWorkerJobV2Configuration
 
+from control import labels
 from scripts.deployments import deployments
 from scripts.images import image_name
 from workpools import cloud_run, cloud_run_v2, docker, process
-from workpools.job import COMMAND, Cron, JobDeployment
+from workpools.job import COMMAND, REACHES, Cron, JobDeployment
 from workpools.pools import POOLS, Pool
 
 LOCAL = {"IMAGE_PREFIX": "longshore", "TAG": "0123456789ab", "NETWORK": "somewhere", "TAXI_URL": "http://here"}
@@ -88,6 +89,7 @@ def test_docker(job: JobDeployment, image: str, more: dict[str, str]) -> None:
     block = docker.job_block(job, image, env)
     resolved = resolve(POOLS["docker"], job, image, env)
     assert resolved.image == block.image == image
+    assert resolved.networks == docker.networks(job, env)
     assert resolved.image_pull_policy == ("IfNotPresent" if image == DIGEST else "Never")
     assert block.image_pull_policy is not None
     assert block.image_pull_policy.value == ("IF_NOT_PRESENT" if image == DIGEST else "NEVER")
@@ -95,17 +97,50 @@ def test_docker(job: JobDeployment, image: str, more: dict[str, str]) -> None:
     for field in ("auto_remove", "networks", "network_mode", "volumes", "mem_limit", "memswap_limit"):
         assert getattr(resolved, field) == getattr(block, field), field
     assert {name: resolved.env[name] for name in block.env} == block.env
-    assert resolved.mem_limit == f"{job.memory_mib}m"
+    assert {name: resolved.labels[name] for name in block.labels} == block.labels
+    assert resolved.env["JOB_TIMEOUT_SECONDS"] == resolved.labels[labels.TIMEOUT] == str(job.timeout_seconds)
+    assert resolved.mem_limit == resolved.memswap_limit == f"{job.memory_mib}m"
     assert resolved.privileged is False
-    assert resolved.container_create_kwargs == docker.HARDENING
+    assert resolved.container_create_kwargs == hardening(job.scratch_mib)
+
+
+def hardening(scratch_mib: int) -> dict[str, Any]:
+    return {**docker.HARDENING, "tmpfs": {"/tmp": f"size={scratch_mib}m"}}
+
+
+@pytest.mark.parametrize(
+    ("job", "more", "wanted"),
+    [
+        ("web-to-postgres", {}, ["api", "web", "warehouse"]),
+        ("web-to-postgres", {"WAREHOUSE_HOST": "db.example.org"}, ["api", "web"]),
+        ("gcs-to-bigquery", {}, ["api", "cloud"]),
+        ("gcs-to-bigquery", {"STORAGE_EMULATOR_HOST": ""}, ["api", "web"]),
+        ("gcs-to-bigquery", {"PREFECT_API_URL": "https://api.prefect.cloud/api"}, ["api", "web", "cloud"]),
+        ("backfill", {}, ["api"]),
+    ],
+)
+def test_a_job_is_on_the_networks_of_what_it_reaches_and_no_others(
+    job: str, more: dict[str, str], wanted: list[str]
+) -> None:
+    env = {**LOCAL, "WAREHOUSE_HOST": "postgres", "STORAGE_EMULATOR_HOST": "http://gcs:9023", **more}
+    found = next(one for one in deployments() if job in (one.job, one.flow) and job == one.flow)
+    assert docker.networks(found, env) == [f"somewhere-{name}" for name in wanted]
+
+
+@each_job
+def test_what_a_job_reaches_is_something_there_is(job: JobDeployment) -> None:
+    assert set(job.reaches) <= set(REACHES)
+    assert set(job.starts) <= {one.path for one in deployments()}
 
 
 def test_a_deployment_cannot_switch_the_hardening_off() -> None:
     template: dict[str, Any] = json.loads(docker.TEMPLATE.read_text())
-    values = {"privileged": True, "container_create_kwargs": {"read_only": False}}
+    values = {"privileged": True, "container_create_kwargs": {"read_only": False}, "command": "sh", "auto_remove": True}
     resolved = asyncio.run(DockerWorkerJobConfiguration.from_template_and_values(template, values, client=object()))
-    assert resolved.privileged is False
-    assert resolved.container_create_kwargs == docker.HARDENING
+    assert (resolved.privileged, resolved.auto_remove) == (False, False)
+    assert resolved.command is not None
+    assert resolved.command.split() == COMMAND
+    assert resolved.container_create_kwargs == hardening(256)
 
 
 @each_job
