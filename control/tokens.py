@@ -30,7 +30,7 @@ def sign(key: str, claims: Claims) -> str:
 
 
 def verify(key: str, token: str) -> Claims | None:
-    """What a token says, once its seal is seen to be of this key; None otherwise. Whether it has expired is not asked."""
+    """What a token says, once its seal is seen to be of this key; else None. Whether it has expired is not asked."""
     body, _, seal = token.partition(".")
     if not hmac.compare_digest(_seal(key, body).encode(), seal.encode()):
         return None
