@@ -66,10 +66,13 @@ new-job: setup ## make a job that runs at once, to build on: NAME=late-buses
 	@.venv/bin/python -m scripts.new_job "$(NAME)"
 
 ##@ Measure
-.PHONY: bench
+.PHONY: bench chaos
 bench: setup ## Longshore against limits, psql, dlt and pandas [QUICK=1: a small one] [ONLY=postgres|gcs|bigquery|timetable|cycle]
 	@.venv/bin/uv sync -q --frozen --all-extras --group bench
 	@.venv/bin/python -m scripts.bench $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
+
+chaos: .venv/.ready ## break the running stack of SOURCE=demo again and again, and count rows and runs [ROUNDS=] [SEED=] [ONLY=words]
+	@.venv/bin/python -m scripts.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
 
 ##@ Containers (Docker; settings in .env.example)
 .PHONY: base images up down clean logs
@@ -92,7 +95,7 @@ logs: .venv/.ready ## follow what they print
 	@.venv/bin/python -m scripts.stack logs
 
 ##@ Deploy (the work pool: POOL=docker|process|cloud-run|cloud-run-v2; what differs there: environments/)
-.PHONY: deploy deploy-diff worker run status
+.PHONY: deploy deploy-diff worker run status prefect
 DEPLOY = --pool "$(or $(POOL),docker)" --job "$(JOB)" --environment "$(ENVIRONMENT)"
 deploy: .venv/.ready ## register blocks, work pool and deployments [POOL=] [JOB=] [ENVIRONMENT=] [PRUNE=1: delete removed ones]
 	@.venv/bin/python -m scripts.deploy $(DEPLOY) $(if $(PRUNE),--prune)
@@ -107,8 +110,12 @@ run: export LONGSHORE_PARAMS := $(or $(PARAMS),{})
 run: .venv/.ready ## run a job and follow it: JOB=web-to-postgres PARAMS='{"months": [1]}' [ENVIRONMENT=]
 	@.venv/bin/python -m scripts.run "$(JOB)" --params "$$LONGSHORE_PARAMS"
 
-status: .venv/.ready ## pools, workers, last and next runs on one screen, and what wants attention (then it fails) [ENVIRONMENT=]
+status: .venv/.ready ## pools, workers, runs and their containers on one screen, and what wants attention (then it fails) [ENVIRONMENT=]
 	@.venv/bin/python -m scripts.status
+
+prefect: export LONGSHORE_DO := $(value DO)
+prefect: .venv/.ready ## Prefect's own command line, logged in: DO='flow-run cancel ID' [ENVIRONMENT=]
+	@.venv/bin/python -m scripts.prefect_command "$$LONGSHORE_DO"
 
 ##@ Cloud (docs/cloud.md)
 .PHONY: outputs push push-dry-run

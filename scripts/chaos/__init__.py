@@ -1,0 +1,1 @@
+"""Faults by loops on a running stack, and a count of what they did to rows and runs."""
