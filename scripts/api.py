@@ -26,6 +26,7 @@ REFUSED = {
     404: "has no such workspace, or is no Prefect API: PREFECT_API_URL ends with /api, or with "
     "/api/accounts/ACCOUNT/workspaces/WORKSPACE on Prefect Cloud",
 }
+OWN = "does not accept the password. That of `make up` is PREFECT_PASSWORD in .env: is this .env the running stack's?"
 Found = TypeVar("Found")
 
 
@@ -74,7 +75,10 @@ async def check(client: PrefectClient) -> None:
         await client.read_work_pools(limit=1)
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
-        raise UserError(f"{url} {REFUSED.get(status, 'answers, but with an error')} (HTTP {status}).") from None
+        advice = REFUSED.get(status, "answers, but with an error")
+        if status == 401 and "/accounts/" not in url:  # not Prefect Cloud's
+            advice = OWN
+        raise UserError(f"{url} {advice} (HTTP {status}).") from None
     except (json.JSONDecodeError, TypeError, ValueError):
         raise UserError(f"{url} {REFUSED[404]}.") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:

@@ -1,5 +1,6 @@
 """The docker command line, as the other scripts need it."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -14,17 +15,27 @@ def docker(*args: str, quiet: bool = False) -> None:
         raise UserError(f"docker {' '.join(args[:3])} ... failed\n{result.stderr or ''}".rstrip())
 
 
-def docker_says(*args: str) -> str:
-    """The output of a docker command, empty when it fails."""
-    return subprocess.run(["docker", *args], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+def docker_says(*args: str, both: bool = False) -> str:
+    """The output of a docker command, empty when it fails; both: with what it wrote as errors."""
+    errors = subprocess.STDOUT if both else subprocess.PIPE
+    return subprocess.run(["docker", *args], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True).stdout.strip()
 
 
 def need_engine() -> None:
-    """Fail with advice where no Docker engine answers."""
+    """Fail with advice where no Docker engine answers, or not to us."""
     if shutil.which("docker") is None:
         raise UserError("docker is not installed. `make demo` needs none.")
-    if not docker_says("version", "--format", "{{.Server.Version}}"):
-        raise UserError("no Docker engine answers: is it started, and may you use its socket? `make demo` needs none.")
+    asked = ["docker", "version", "--format", "{{.Server.Version}}"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode == 0 and done.stdout.strip():
+        return
+    where = os.environ.get("DOCKER_HOST") or "the engine's socket"
+    if "permission denied" in done.stderr.lower():
+        raise UserError(
+            f"you may not use {where}: join the group docker (sudo usermod -aG docker $USER, then log in anew). For an "
+            "engine of your own set DOCKER_HOST in the environment, and DOCKER_SOCKET in .env to its socket."
+        )
+    raise UserError(f"no Docker engine answers at {where}: is it started? `make demo` needs none.")
 
 
 def image_exists(image: str) -> bool:

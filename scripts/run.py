@@ -11,7 +11,8 @@ import logging
 from typing import Any
 from uuid import UUID
 
-from scripts.api import PAGE, connected, end_with, every, page, shown  # first: it quietens Prefect
+from scripts.api import PAGE, connected, end_with, every, page  # first: it quietens Prefect
+from scripts.prefect_command import prefect
 from scripts.settings import UserError
 
 # isort: split
@@ -109,7 +110,7 @@ async def run(job: str, params: dict[str, Any]) -> int:
         except asyncio.CancelledError:
             print(
                 f"\nNo longer following; run {started.name} goes on. To stop it:"
-                f"\n  PREFECT_API_URL={shown(str(client.api_url))} .venv/bin/prefect flow-run cancel {started.id}"
+                f"\n  {prefect('flow-run', 'cancel', started.id)}"
             )
             raise
     return 0 if state.is_completed() else 1

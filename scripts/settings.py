@@ -3,14 +3,28 @@
 scripts/environment.py puts what differs from place to place in between.
 """
 
+import base64
+import io
 import os
 import secrets
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from dotenv import set_key
+from dotenv.parser import parse_stream
+
 ROOT = Path(__file__).resolve().parent.parent
-PASSWORDS = ("POSTGRES_PASSWORD", "PREFECT_DB_PASSWORD", "WAREHOUSE_PASSWORD")
+ENCRYPTION_KEY = "PREFECT_SERVER_ENCRYPTION_KEY"
+PASSWORDS = (  # what `make up` generates
+    "POSTGRES_PASSWORD",
+    "PREFECT_DB_PASSWORD",
+    "WAREHOUSE_PASSWORD",
+    "WAREHOUSE_READER_PASSWORD",
+    "PREFECT_PASSWORD",
+    "PREFECT_TOKEN_KEY",
+    ENCRYPTION_KEY,
+)
 
 
 class UserError(Exception):
@@ -18,10 +32,23 @@ class UserError(Exception):
 
 
 def read_env(path: Path) -> dict[str, str]:
-    """NAME=value lines of a file; none when there is no file."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
-    return {name.strip(): value.strip() for name, value in pairs}
+    """Names and values of a file: quotes, `export` and comments are understood, `$` means itself. No file: none."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
+    found: dict[str, str] = {}
+    for one in parse_stream(io.StringIO(text)):
+        if one.error or (one.key and one.value is None):
+            before = len(one.original.string) - len(one.original.string.lstrip())  # empty lines count as its own
+            line = one.original.line + one.original.string[:before].count("\n")
+            # Without the line itself: it may hold a password.
+            raise UserError(f"{path}, line {line}: not NAME=value, or a quote that does not end")
+        if one.key:
+            found[one.key] = one.value or ""
+    return found
 
 
 def settings(over: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -34,7 +61,15 @@ def settings(over: Mapping[str, str] | None = None) -> dict[str, str]:
     found["EXTRA_CA_FILE"] = found.get("EXTRA_CA_FILE") or os.environ.get("SSL_CERT_FILE", "")
     port = found.get("PREFECT_PORT", "4200")
     found["PREFECT_API_URL"] = found.get("PREFECT_API_URL") or f"http://127.0.0.1:{port}/api"
+    if own_server(found):
+        found["PREFECT_API_KEY"] = found.get("PREFECT_API_KEY") or found.get("PREFECT_PASSWORD", "")
     return found
+
+
+def own_server(found: Mapping[str, str]) -> bool:
+    """Whether the API is that of our own stack on this machine."""
+    port = found.get("PREFECT_PORT", "4200")
+    return found.get("PREFECT_API_URL", "") in (f"http://{host}:{port}/api" for host in ("127.0.0.1", "localhost"))
 
 
 def need(found: dict[str, str], *names: str) -> list[str]:
@@ -70,19 +105,38 @@ def key_owner(key: str) -> str:
 
 def write_setting(name: str, value: str, path: Path = ROOT / ".env") -> None:
     """Set one line of .env, which is made first where there is none."""
-    make_env(path)
-    lines = [line for line in path.read_text().splitlines() if not line.startswith(f"{name}=")]
-    path.write_text("\n".join([*lines, f"{name}={value}"]) + "\n")
+    if not path.exists():
+        fill_env(path)
+    try:
+        # A new file in the old one's place, with its mode: killed within, the old one is still whole.
+        set_key(path, name, value, quote_mode="never", follow_symlinks=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
-def make_env(path: Path = ROOT / ".env") -> bool:
-    """Write .env from .env.example with generated passwords; an existing file is left alone. True when written."""
-    if path.exists():
-        return False
-    text = (ROOT / ".env.example").read_text()
-    for name in PASSWORDS:
-        text = text.replace(f"\n{name}=\n", f"\n{name}={secrets.token_hex(16)}\n")
-    # Made with its final mode, so that no one can read it in between.
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    return True
+def fill_env(path: Path = ROOT / ".env") -> list[str]:
+    """Have .env, made of .env.example, and in it the passwords that it lacks; a set one stays. Those generated."""
+    if not path.exists():
+        try:
+            # Made with its final mode, so that no one can read it in between.
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write((ROOT / ".env.example").read_text())
+        except OSError as error:
+            raise unwritable(path, error) from error
+    there = read_env(path)
+    lacking = [name for name in PASSWORDS if not there.get(name)]
+    for name in lacking:
+        write_setting(name, new_password(name), path)
+    return lacking
+
+
+def new_password(name: str) -> str:
+    """A value for one of PASSWORDS: hexadecimal, which needs no quotes anywhere; a Fernet key where it must be one."""
+    if name == ENCRYPTION_KEY:
+        return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    return secrets.token_hex(16)
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    """What to say of a file that cannot be written."""
+    return UserError(f"cannot write {path}: {error.strerror}. Use a checkout of your own that can be written to.")

@@ -1,18 +1,23 @@
 """The local stack, by docker compose: Postgres, Prefect, a worker, and what stands in for Google Cloud."""
 
 import argparse
-import json
 import sys
 import time
-from typing import Any
+from collections.abc import Iterable
 
 from scripts.base_images import base
-from scripts.docker import compose, docker_says, need_engine
+from scripts.databases import check_passwords, have_reader
+from scripts.docker import compose, docker_says, image_exists, need_engine
 from scripts.gcp_key import read_key
-from scripts.images import SERVED, build_missing, jobs
-from scripts.settings import UserError, make_env, settings
+from scripts.images import SERVED, build_missing, image_name, jobs
+from scripts.move_records import OLD, move_records, to_be_moved
+from scripts.services import OF_PROJECT, inspected, services, volumes
+from scripts.settings import PASSWORDS, UserError, fill_env, settings
+from scripts.stack_checks import need_ports, need_room, what_is_wrong
 
 PROFILES = {"emulators": ("gcs", "bigquery"), "demo": ("sources", "buses"), "cloud-worker": ("cloud-worker",)}
+DATABASES = ("postgres", "prefect-db")
+RUN = "io.prefect.flow-run-id"  # Prefect's label on a run's container
 STAND_INS = {
     "TAXI_URL": "http://sources:8000/nyc-tlc-data/releases/download",
     "BUS_FEED_URL": "http://buses:8001/api/v1/gtfsrtdatafeed/",
@@ -35,18 +40,30 @@ def up(source: str, seconds: float = 300) -> None:
     """Write .env if there is none, build, start, and wait until the worker takes runs."""
     need_engine()
     stack_settings(source)
-    if make_env():
-        print("wrote .env with generated passwords")
+    generated = fill_env()
+    if generated:
+        print(f"wrote .env with generated passwords: {', '.join(generated)}")
     env = stack_settings(source)
     read_key(env["GCP_KEY_FILE"])  # a wrong one is better known now
+    need_ports(env)
+    images = [*jobs(), *SERVED]
+    if not all(image_exists(image_name(name, env)) for name in images):
+        need_room(env)
     base(env)
-    build_missing([*jobs(), *SERVED], env)
-    compose(env, "up", "--detach", "--no-build", "--remove-orphans")
-    wait_healthy(env, seconds)
+    build_missing(images, env)
+    have_databases(env, seconds)
+    start(env, [], served(env), seconds)
+    print(greeting(env, "PREFECT_PASSWORD" in generated))
+
+
+def greeting(env: dict[str, str], new: bool) -> str:
+    """Where everything is. The password only when it is new: once is enough for a screen that others may see."""
     here = "http://127.0.0.1"
+    password = f"password {env['PREFECT_PASSWORD']} (PREFECT_PASSWORD in .env)" if new else "PREFECT_PASSWORD in .env"
     cloud = f"storage {here}:{env['GCS_PORT']}, BigQuery {here}:{env['BIGQUERY_PORT']} (emulators)"
-    print(
+    return (
         f"\nPrefect   {here}:{env['PREFECT_PORT']}"
+        f"\n          log in as longshore, {password}"
         f"\nmap       {here}:{env['MAP_PORT']} (late buses{'' if env['BODS_API_KEY'] else ': BODS_API_KEY is not set'})"
         f"\nwarehouse docker exec -it {container(env, 'postgres')[:12]} psql -U postgres {env['WAREHOUSE_DB']}"
         f"\ncloud     {cloud if 'gcs' in served(env) else 'Google Cloud'}"
@@ -54,13 +71,36 @@ def up(source: str, seconds: float = 300) -> None:
     )
 
 
+def have_databases(env: dict[str, str], seconds: float) -> None:
+    """Start the databases, ahead of those that use them, and bring those of an older version up to this one."""
+    start(env, DATABASES, DATABASES, seconds)
+    warehouse, records = (container(env, name) for name in DATABASES)
+    check_passwords(env, warehouse, records)
+    if to_be_moved(warehouse):
+        print("Prefect's records get a database server of their own; the older version's services are stopped for it")
+        take_down(everything())
+        start(env, DATABASES, DATABASES, seconds)
+        warehouse, records = (container(env, name) for name in DATABASES)
+        move_records(warehouse, records)
+        print(f"moved. The old ones are kept as they were: database {OLD} in the service postgres")
+    have_reader(warehouse)
+
+
+def start(env: dict[str, str], names: Iterable[str], last: Iterable[str], seconds: float) -> None:
+    """Start services, all when none is named, and wait for the last ones. UserError: which is not well, and why."""
+    project = env["COMPOSE_PROJECT_NAME"]
+    try:
+        compose(env, "up", "--detach", "--no-build", "--remove-orphans", *names)
+    except UserError:
+        if wrong := [one for one in services(project) if one.wrong]:
+            raise UserError(what_is_wrong(wrong[0], project)) from None
+        raise
+    wait_healthy(project, set(last), seconds)
+
+
 def container(env: dict[str, str], service: str) -> str:
     """Id of a service's container, empty when there is none."""
-    labels = {"project": env["COMPOSE_PROJECT_NAME"], "service": service}
-    filters = [
-        part for key, value in labels.items() for part in ("--filter", f"label=com.docker.compose.{key}={value}")
-    ]
-    return docker_says("ps", "--all", "--quiet", "--no-trunc", *filters).split("\n")[0]
+    return next((one.container for one in services(env["COMPOSE_PROJECT_NAME"]) if one.name == service), "")
 
 
 def served(env: dict[str, str]) -> list[str]:
@@ -69,46 +109,85 @@ def served(env: dict[str, str]) -> list[str]:
     return ["prefect", "worker", "map", *(service for profile in profiles for service in PROFILES.get(profile, ()))]
 
 
-def wait_healthy(env: dict[str, str], seconds: float) -> None:
-    """Wait for the services that come last; compose 1.29 can't."""
+def wait_healthy(project: str, wanted: set[str], seconds: float) -> None:
+    """Wait for services; compose 1.29 can't. UserError: which is not well, and why."""
     deadline = time.monotonic() + seconds
-    for service in served(env):
-        while True:
-            found = container(env, service)
-            state: dict[str, Any] = json.loads(docker_says("inspect", found))[0]["State"] if found else {}
-            if state.get("Health", {}).get("Status") == "healthy":
-                break
-            status = state.get("Status", "missing")
-            if status in ("exited", "dead", "missing", "restarting") or time.monotonic() > deadline:
-                raise UserError(f"{service} is {status} and not healthy; see: make logs")
-            time.sleep(0.5)
+    while True:
+        there = [one for one in services(project) if one.name in wanted]
+        if missing := wanted - {one.name for one in there}:
+            raise UserError(f"{', '.join(sorted(missing))} did not start; see: make logs")
+        waiting = [one for one in there if one.health != "healthy"]
+        if not waiting:
+            return
+        # One that is unhealthy now may become well until the time is over.
+        if ended := [one for one in waiting if one.wrong and one.wrong != "unhealthy"] or (
+            waiting if time.monotonic() > deadline else []
+        ):
+            raise UserError(what_is_wrong(ended[0], project))
+        time.sleep(0.5)
 
 
 def everything() -> dict[str, str]:
     """Settings with which compose sees every service. It insists on passwords even to stop: any value will do."""
     env = stack_settings("demo") | {"COMPOSE_PROFILES": ",".join(PROFILES)}
-    return env | {name: env.get(name) or "none" for name in env if name.endswith("_PASSWORD")}
+    return env | {name: env.get(name) or "none" for name in PASSWORDS}
 
 
 def take_down(env: dict[str, str], *more: str) -> None:
     """The worker first, so that it starts nothing new; then the jobs, which hold the network and note their own end."""
+    project = env["COMPOSE_PROJECT_NAME"]
+    mine = ("--filter", OF_PROJECT + project)
+    if paused := docker_says("ps", "--quiet", "--filter", "status=paused", *mine).split():
+        docker_says("unpause", *paused)  # who is frozen hears no signal
     compose(env, "stop", "worker")
-    of_a_job = ("--filter", "label=io.prefect.flow-run-id", "--filter", f"network={env['NETWORK']}")
-    if running := docker_says("ps", "--quiet", *of_a_job).split():
-        print(f"stopping {len(running)} run(s)")
+    networks = docker_says("network", "ls", "--format", "{{.Name}}", *mine).split()
+    remove_runs(env["NETWORK"], networks)
+    try:
+        compose(env, "down", *more, "--remove-orphans")
+    except UserError:
+        # A worker outside of the stack may have begun a run meanwhile, which holds a network.
+        if not remove_runs(env["NETWORK"], networks):
+            raise
+        compose(env, "down", *more, "--remove-orphans")
+    remove_runs(env["NETWORK"], networks)
+    if left := docker_says(
+        "network", "ls", "--quiet", *mine
+    ).split():  # an older version's, which compose knows no more
+        docker_says("network", "rm", *left)
+
+
+def remove_runs(stack: str, networks: Iterable[str]) -> bool:
+    """Stop and remove the containers of runs, in whatever state they are; whether there were any."""
+    found = run_containers(stack, networks)
+    states = {one["Id"]: one["State"]["Status"] for one in inspected(found)}
+    if paused := [one for one, state in states.items() if state == "paused"]:
+        docker_says("unpause", *paused)
+    if running := [one for one, state in states.items() if state in ("running", "paused", "restarting")]:
+        print(f"stopping {len(running)} run(s)", flush=True)
         docker_says("stop", *running)
-        docker_says("rm", *running)  # as the worker would have
-    compose(env, "down", *more, "--remove-orphans")
+    if found:
+        docker_says("rm", "--force", "--volumes", *found)  # as the worker would have
+    if left := run_containers(stack, networks):
+        raise UserError(f"containers that Docker does not remove: {' '.join(one[:12] for one in left)}")
+    return bool(found)
+
+
+def run_containers(stack: str, networks: Iterable[str]) -> list[str]:
+    """Ids of the stack's job containers, of any state: by our label, and by network those of an older version."""
+    asked = [[f"label=longshore.stack={stack}"], *([f"label={RUN}", f"network={one}"] for one in networks)]
+    said = [[part for one in filters for part in ("--filter", one)] for filters in asked]
+    return sorted({one for some in said for one in docker_says("ps", "--all", "--quiet", "--no-trunc", *some).split()})
 
 
 def clean(yes: bool) -> None:
     """Take the stack down and delete its data, after asking."""
+    need_engine()
     env = everything() | {"TAG": "any"}
     project = env["COMPOSE_PROJECT_NAME"]
     print(
-        f"This deletes, for good: the containers and the network of project {project}, and its volumes"
-        f"\n{project}_postgres with both databases (Prefect's records, the warehouse) and {project}_cloud with what"
-        "\nis in the emulators of Google Cloud. .env and the images stay."
+        f"This deletes, for good: the containers and the networks of project {project}, and its volumes"
+        f"\n{', '.join(volumes(project))}: the warehouse, Prefect's records and what is in the emulators"
+        "\nof Google Cloud. .env and the images stay."
     )
     if not yes and input("Type yes to go on: ").strip() != "yes":
         raise UserError("nothing deleted")
@@ -117,11 +196,13 @@ def clean(yes: bool) -> None:
 
 def down() -> None:
     """Stop and remove the containers, runs as well; the data stay in the volumes."""
+    need_engine()
     take_down(everything())
 
 
 def logs() -> None:
     """Follow what the services print."""
+    need_engine()
     compose(everything(), "logs", "--follow", "--tail", "100")
 
 

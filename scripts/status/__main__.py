@@ -1,4 +1,4 @@
-"""What Prefect knows, on one screen: pools, workers, each deployment's last and next run, and what wants attention.
+"""What Prefect and the engine know, on one screen: pools, workers, runs, their containers, and what wants attention.
 
 0: all is well. 1: something wants attention. 2: no answer from Prefect, or the call was wrong.
 """
@@ -8,14 +8,13 @@ import os
 import sys
 from datetime import timedelta
 
-from scripts.api import connected, end_with, page, shown  # first: it quietens Prefect
+from scripts.api import connected, end_with, here, page  # first: it quietens Prefect
 
 # isort: split
-from prefect.settings import PREFECT_API_URL
 from rich.console import Console
 from rich.text import Text
 
-from scripts.status.attention import PREFECT, attention
+from scripts.status.attention import attention
 from scripts.status.read import read
 from scripts.status.show import tables
 
@@ -25,7 +24,7 @@ WIDTH = 120  # where nobody says: in a file, in CI
 async def status(patience: timedelta) -> int:
     """Read, show; the exit code."""
     async with connected() as client:
-        picture = await read(client)
+        picture = await read(client, here())
     console = Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH, highlight=False)
     console.print(f"Prefect {page()}, {picture.now.format('YYYY-MM-DD HH:mm zz')}\n")
     console.print(*tables(picture), sep="\n")
@@ -33,8 +32,6 @@ async def status(patience: timedelta) -> int:
     console.print("\nWants attention:" if wrong else "\nAll is well.", style="bold")
     for line in wrong:
         console.print(Text(f"! {line}"), soft_wrap=True)
-    if any(PREFECT in line for line in wrong):
-        console.print(f"For {PREFECT}: export PREFECT_API_URL={shown(str(PREFECT_API_URL.value()))}", soft_wrap=True)
     return 1 if wrong else 0
 
 

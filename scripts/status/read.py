@@ -1,8 +1,10 @@
-"""What Prefect knows, read side by side: work pools with their workers and queues, deployments with their runs."""
+"""What Prefect and the engine know, read side by side: pools with workers and queues, deployments, runs, containers."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import pendulum
 from prefect.client.orchestration import PrefectClient
@@ -10,6 +12,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterExpectedStartTime,
+    FlowRunFilterId,
     FlowRunFilterNextScheduledStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -20,6 +23,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
 from scripts.api import every
+from scripts.settings import own_server
+from scripts.status.containers import Engine, read_engine
 
 UNDER_WAY = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 OLDEST = FlowRunSort.EXPECTED_START_TIME_ASC
@@ -67,10 +72,18 @@ class Picture:
     now: Any  # pendulum.DateTime, in the local zone
     pools: list[Pool]
     deployments: list[Deployed]
+    engine: Engine | None = None  # none on this machine, or the server is not our own stack's
+    others: tuple[FlowRun, ...] = ()  # runs that have a container and are not open
+
+    def on_docker(self, one: Deployed) -> bool:
+        """Whether its runs have containers of the engine's."""
+        return any(pool.about.name == one.about.work_pool_name and pool.about.type == "docker" for pool in self.pools)
 
 
-async def read(client: PrefectClient) -> Picture:
-    """The picture now."""
+async def read(client: PrefectClient, env: Mapping[str, str] | None = None) -> Picture:
+    """The picture now; env: settings, with which the engine is asked too."""
+    # The engine first: a run that ends meanwhile may still have a container, a new one gets its own in a moment.
+    engine = await asyncio.to_thread(read_engine, env) if env and own_server(env) else None
     now = pendulum.now("local")
     pools, flows, deployments, open_runs = await asyncio.gather(
         every(client.read_work_pools), every(client.read_flows), every(client.read_deployments), read_open(client, now)
@@ -82,7 +95,23 @@ async def read(client: PrefectClient) -> Picture:
             *(read_deployed(client, f"{flow[one.flow_id]}/{one.name}", one, open_runs, now) for one in deployments)
         ),
     )
-    return Picture(now, sorted(found, key=lambda one: one.about.name), sorted(deployed, key=lambda one: one.path))
+    known = {str(run.id) for run in open_runs}
+    others = await read_runs(client, [run for run in (engine.containers if engine else {}) if run and run not in known])
+    return Picture(
+        now,
+        sorted(found, key=lambda one: one.about.name),
+        sorted(deployed, key=lambda one: one.path),
+        engine,
+        tuple(others),
+    )
+
+
+async def read_runs(client: PrefectClient, ids: list[str]) -> list[FlowRun]:
+    """These runs; those that are no more are left out."""
+    if not ids:
+        return []
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(one) for one in ids]))
+    return await every(client.read_flow_runs, flow_run_filter=wanted)
 
 
 async def read_pool(client: PrefectClient, pool: WorkPool) -> Pool:

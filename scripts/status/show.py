@@ -1,4 +1,4 @@
-"""The picture as tables: pools with their workers, deployments with their runs."""
+"""The picture as tables: pools with their workers, deployments with their runs, open runs with their containers."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scripts.status.attention import span
+from scripts.status.attention import described, span
 from scripts.status.read import Deployed, Picture, Pool
 
 FORGOTTEN = timedelta(days=1)  # a worker that has been away for longer is not shown
@@ -33,7 +33,13 @@ def tables(picture: Picture) -> list[RenderableType]:
     deployments = table("deployment", "pool", "revision", "last run", "name", "ago", "took", f"next ({zone})")
     for one in picture.deployments:
         deployments.add_row(*deployment_row(one, picture))
-    return [pools, Text(), deployments]
+    runs = table("open run", "name", "Prefect says", "since", "container", "the engine says")
+    for one in picture.deployments:
+        for run in one.open:
+            if picture.on_docker(one):
+                runs.add_row(*run_row(run, one, picture))
+    shown: list[RenderableType] = [pools, Text(), deployments]
+    return [*shown, Text(), runs] if runs.row_count else shown
 
 
 def table(*names: str) -> Table:
@@ -82,6 +88,19 @@ def deployment_row(one: Deployed, picture: Picture) -> list[RenderableType]:
         about.version or image.rpartition(":")[2] or "-",
     ]
     return [*front, *last(one.last, picture), following(one, picture)]
+
+
+def run_row(run: FlowRun, one: Deployed, picture: Picture) -> list[RenderableType]:
+    """An open run's line: Prefect's state of it, and its container's."""
+    assert run.state is not None  # a run always has one
+    state = coloured(str(run.state.name), run.state.type.value)
+    front: list[RenderableType] = [one.path, run.name, state, span(picture.now - run.state.timestamp)]
+    if picture.engine is None:
+        return [*front, "", "no engine here"]
+    found = picture.engine.containers.get(str(run.id))
+    if found is None:
+        return [*front, "none", ""]
+    return [*front, found.id, described(found, picture)]
 
 
 def last(run: FlowRun | None, picture: Picture) -> list[RenderableType]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from scripts.docker import docker_says
 from scripts.images import SERVED, jobs
-from scripts.settings import PASSWORDS, ROOT, read_env, settings
+from scripts.settings import PASSWORDS, ROOT, new_password, read_env, settings
 from tests.containers.runs import PROJECT, make, settle
 from tests.emulators.servers import free_port
 
@@ -31,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def env() -> dict[str, str]:
     """Settings of a stack that shares nothing with a developer's."""
-    mine = {name: secrets.token_hex(16) for name in PASSWORDS}
+    mine = {name: new_password(name) for name in PASSWORDS}
     mine |= {"COMPOSE_PROJECT_NAME": PROJECT, "NETWORK": PROJECT, "PREFECT_API_URL": ""}
     mine |= {name: str(free_port()) for name in PORTS}
     example = read_env(ROOT / ".env.example")

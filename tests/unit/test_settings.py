@@ -1,36 +1,137 @@
 """Settings: one list of defaults, and passwords that nobody else can read."""
 
+import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from cryptography.fernet import Fernet
 
 from scripts.blocks import connector
-from scripts.settings import PASSWORDS, ROOT, UserError, make_env, need, read_env, settings, write_setting
+from scripts.settings import (
+    ENCRYPTION_KEY,
+    PASSWORDS,
+    ROOT,
+    UserError,
+    fill_env,
+    need,
+    new_password,
+    read_env,
+    settings,
+    write_setting,
+)
 from scripts.stack import STAND_INS, stack_settings
 
 
 def test_env_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     path = tmp_path / ".env"
-    assert make_env(path)
+    assert set(fill_env(path)) == set(PASSWORDS)
     first = path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
-    assert not make_env(path)
+    assert fill_env(path) == []
     assert path.read_text() == first
     made = read_env(path)
-    passwords = [made[name] for name in PASSWORDS]
-    assert len(set(passwords)) == len(PASSWORDS)
-    assert all(len(password) == 32 for password in passwords)
+    assert list(made) == list(read_env(ROOT / ".env.example"))
+    assert len({made[name] for name in PASSWORDS}) == len(PASSWORDS)
+    assert all(len(made[name]) == 32 for name in PASSWORDS if name != ENCRYPTION_KEY)
+
+
+def test_an_older_env_gets_what_it_lacks_and_keeps_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("# mine\nPOSTGRES_PASSWORD='a b$c'\nexport WAREHOUSE_PASSWORD=w\nPREFECT_TOKEN_KEY=")  # no newline
+    path.chmod(0o600)
+    lacked = [name for name in PASSWORDS if name not in ("POSTGRES_PASSWORD", "WAREHOUSE_PASSWORD")]
+    assert fill_env(path) == lacked
+    found = read_env(path)
+    assert (found["POSTGRES_PASSWORD"], found["WAREHOUSE_PASSWORD"]) == ("a b$c", "w")
+    assert all(found[name] for name in PASSWORDS)
+    assert path.read_text().startswith("# mine\nPOSTGRES_PASSWORD='a b$c'\nexport WAREHOUSE_PASSWORD=w\n")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in tmp_path.iterdir()] == [".env"]
+
+
+def test_the_encryption_key_is_one_of_fernets() -> None:
+    key = Fernet(new_password(ENCRYPTION_KEY))
+    assert key.decrypt(key.encrypt(b"x")) == b"x"
+
+
+def test_generated_values_are_the_same_for_every_reader_of_env(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    fill_env(path)
+    plain = dict(line.split("=", 1) for line in path.read_text().splitlines() if line and not line.startswith("#"))
+    assert plain == read_env(path)
+    assert not [name for name in PASSWORDS if re.search(r"[\s$'\"#\\\\]", plain[name])]
+
+
+def test_quotes_export_and_comments_are_understood(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text(
+        """\ufeff# a comment
+export NETWORK="mine"
+  TAG = 'a b'   # why
+GCS_BUCKET=plain # why
+PREFECT_API_KEY=pa$$w${ord}#1
+MAP_TILES=
+WAREHOUSE_PASSWORD="two\\nlines"
+"""
+    )
+    assert read_env(path) == {
+        "NETWORK": "mine",
+        "TAG": "a b",
+        "GCS_BUCKET": "plain",
+        "PREFECT_API_KEY": "pa$$w${ord}#1",
+        "MAP_TILES": "",
+        "WAREHOUSE_PASSWORD": "two\nlines",
+    }
+
+
+@pytest.mark.parametrize("wrong", ["WAREHOUSE_PASSWORD", "PASSWORD OF=s3cret", "GCS_BUCKET='s3cret", "export s3cret"])
+def test_a_line_that_is_none_is_named_by_its_number_and_not_shown(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / ".env"
+    path.write_text(f"NETWORK=mine\n\n# why\n\n{wrong}\nTAG=x\n")
+    with pytest.raises(UserError, match=r"\.env, line 5: not NAME=value") as told:
+        read_env(path)
+    assert "s3cret" not in str(told.value)
 
 
 def test_a_setting_is_replaced_in_env(tmp_path: Path) -> None:
     path = tmp_path / ".env"
-    make_env(path)
+    fill_env(path)
     before = read_env(path)
     write_setting("BASE_IMAGE", "ours:1", path)
     assert read_env(path) == before | {"BASE_IMAGE": "ours:1"}
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_checkout_that_cannot_be_written_is_named(folder_of_another: Path) -> None:
+    path = folder_of_another / ".env"
+    with pytest.raises(UserError, match=rf"cannot write {path}: Permission denied. Use a checkout of your own"):
+        fill_env(path)
+
+
+def test_an_env_that_cannot_be_read_is_named(folder_of_another: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot read .*theirs: Permission denied"):
+        read_env(folder_of_another / "theirs")
+
+
+def test_the_key_is_our_own_servers_password_and_goes_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_PASSWORD", "s3cret")
+    monkeypatch.setenv("PREFECT_PORT", "4321")
+    for name in ("PREFECT_API_KEY", "PREFECT_API_URL"):
+        monkeypatch.setenv(name, "")
+    assert settings()["PREFECT_API_KEY"] == "s3cret"
+    assert settings({"PREFECT_API_KEY": "given"})["PREFECT_API_KEY"] == "given"
+    for url, key in {
+        "http://localhost:4321/api": "s3cret",
+        "http://127.0.0.1:4322/api": "",
+        "http://prefect.example:4321/api": "",
+        "https://api.prefect.cloud/api/accounts/a/workspaces/w": "",
+    }.items():
+        monkeypatch.setenv("PREFECT_API_URL", url)
+        assert settings()["PREFECT_API_KEY"] == key, url
 
 
 def test_the_environment_wins_unless_it_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +169,24 @@ def test_the_connector_hides_its_password_and_checks_its_port() -> None:
     assert "s3cret!" not in repr(block) + str(block.dict())
     with pytest.raises(UserError, match="WAREHOUSE_PORT=x"):
         connector({**env, "WAREHOUSE_PORT": "x"})
+
+
+@pytest.fixture
+def folder_of_another() -> Iterator[Path]:
+    """A folder that we may enter and not write, with a file that we may not read; root is nobody meanwhile."""
+    with TemporaryDirectory(dir="/tmp") as made:
+        folder = Path(made)
+        (folder / "theirs").write_text("NETWORK=theirs")
+        (folder / "theirs").chmod(0o000)
+        folder.chmod(0o555)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
+            folder.chmod(0o755)
 
 
 def test_the_demo_reads_the_stand_ins_and_gives_them_no_key_of_yours(monkeypatch: pytest.MonkeyPatch) -> None:
