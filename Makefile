@@ -36,7 +36,7 @@ psql: setup ## look at what the demo loaded [SQL='SELECT …']
 	@.venv/bin/python -m scripts.demo --psql $(if $(SQL),--sql "$$SQL")
 
 ##@ Develop
-.PHONY: test check fmt new-job test-containers test-others
+.PHONY: test check audit fmt new-job test-containers test-others
 test: setup check ## all checks and tests; those with containers where a Docker engine is there
 	@$(MAKE) -s -k -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-containers test-others
 
@@ -57,6 +57,9 @@ check: setup ## lint, format and types, workflows too, as CI does
 .venv/.terraform-checked: $(wildcard terraform/*.tf terraform/checks/*) # 10 s, so only after a change
 	@.venv/bin/uv run -q --python .venv/bin/python --script terraform/checks/policies.py
 	@touch $@
+
+audit: setup ## does the lock hold a version with a known vulnerability? Asks osv.dev
+	@.venv/bin/python -m scripts.audit
 
 fmt: setup ## put the code into shape
 	@.venv/bin/ruff check -q --fix

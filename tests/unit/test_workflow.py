@@ -13,8 +13,8 @@ from scripts.settings import ROOT, read_env
 
 TEXT = (ROOT / ".github/workflows/ci.yml").read_text()
 WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
-TEST, DEPLOY = WORKFLOW["jobs"]["test"], WORKFLOW["jobs"]["deploy"]
-STEPS = [*TEST["steps"], *DEPLOY["steps"]]
+TEST, AUDIT, DEPLOY = (WORKFLOW["jobs"][name] for name in ("test", "audit", "deploy"))
+STEPS = [*TEST["steps"], *AUDIT["steps"], *DEPLOY["steps"]]
 READ = set(re.findall(r"\b(?:vars|secrets)\.(\w+)", TEXT))
 
 
@@ -40,10 +40,11 @@ def test_what_it_runs_is_there(command: str) -> None:
 
 def test_only_the_job_that_deploys_gets_secrets_and_an_identity() -> None:
     assert WORKFLOW["permissions"] == {}
-    assert TEST["permissions"] == {"contents": "read"}
+    assert TEST["permissions"] == AUDIT["permissions"] == {"contents": "read"}
     assert DEPLOY["permissions"] == {"contents": "read", "id-token": "write"}
-    assert "${{ vars" not in str(TEST)
-    assert "secrets" not in str(TEST)
+    for job in (TEST, AUDIT):
+        assert "vars." not in str(job)
+        assert "secrets" not in str(job)
     assert "pull_request_target" not in TEXT
     assert DEPLOY["needs"] == "test"
     assert "github.event_name == 'push'" in DEPLOY["if"]
@@ -51,13 +52,20 @@ def test_only_the_job_that_deploys_gets_secrets_and_an_identity() -> None:
     # Terraform lets in the branch by the token's subject, which an environment of GitHub's would take the place of.
     assert "environment" not in DEPLOY
     checkouts = [step for step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
-    assert [one["with"]["persist-credentials"] for one in checkouts] == [False, False]
+    assert [one["with"]["persist-credentials"] for one in checkouts] == [False] * 3
+
+
+def test_known_vulnerabilities_are_looked_for_with_every_change_and_each_week() -> None:
+    assert [step["run"] for step in AUDIT["steps"] if "run" in step] == ["make audit"]
+    assert not {"if", "needs", "continue-on-error"} & set(AUDIT)
+    assert "schedule" in WORKFLOW[True]
+    assert TEST["if"] == "github.event_name != 'schedule'"  # and so no deploy either
 
 
 def test_a_deploy_waits_for_the_one_before() -> None:
     assert DEPLOY["concurrency"]["cancel-in-progress"] is False
     assert "${{" not in DEPLOY["concurrency"]["group"]
-    assert all("timeout-minutes" in job for job in (TEST, DEPLOY))
+    assert all("timeout-minutes" in job for job in (TEST, AUDIT, DEPLOY))
 
 
 def test_it_gives_make_what_terraform_knows() -> None:
