@@ -8,6 +8,9 @@ from typing import Any
 
 from prefect import Flow
 
+from jobs.common.engine import give_up
+from jobs.common.patience import be_patient
+
 
 def parser(flow: Flow[Any, Any]) -> argparse.ArgumentParser:
     """Options from the flow's signature; help from its docstring."""
@@ -56,6 +59,7 @@ def _json(value: str) -> dict[str, Any]:
 def main(flow: Flow[Any, Any], arguments: Sequence[str] | None = None) -> int:
     """Run the flow in this process; no server or worker is needed. 0: completed, 1: failed, 2: wrong usage."""
     given = vars(parser(flow).parse_args(arguments))
+    be_patient(exhausted=give_up)
     warnings.simplefilter("ignore")  # Prefect's own database migrations warn
     state: Any = flow(**given, return_state=True)
     return 0 if state.is_completed() else 1
