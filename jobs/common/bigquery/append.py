@@ -22,7 +22,7 @@ from jobs.common.bigquery import ledger, sql, tables
 from jobs.common.bigquery.columns import check_columns, columns_of, table_columns
 from jobs.common.bigquery.objects import Footers
 from jobs.common.bigquery.service import Service, explained
-from jobs.common.bigquery.staging import staged
+from jobs.common.bigquery.staging import drop_abandoned, staged
 from jobs.common.errors import LoadError
 from jobs.common.keyed import first_of_each
 from jobs.common.lake import whole
@@ -79,7 +79,9 @@ def run(append: Append, client: bigquery.Client, log: Log, backoff: Backoff | No
     _prepare(service, place, columns, append)
     data, _ = whole.parquet(rows)
     footers = Footers(rows.num_rows, columns, len(data))
-    with staged(service, place.dataset, append.title, _key(place, data, append), data, footers) as staging:
+    key = _key(place, data, append)
+    drop_abandoned(service, place.dataset, key)
+    with staged(service, place.dataset, append.title, key, data, footers) as staging:
         days = sorted(set(rows[sql.DAY].to_pylist()))
         _commit(service, place, sql.append(place, staging, columns, append.key, days), staging.table_id)
         with explained(append.title):

@@ -14,7 +14,7 @@ from jobs.common.backoff import Backoff, Log
 from jobs.common.bigquery import ledger, objects, sql, tables
 from jobs.common.bigquery.columns import columns_of, table_columns
 from jobs.common.bigquery.service import Service
-from jobs.common.bigquery.staging import staged
+from jobs.common.bigquery.staging import drop_abandoned, staged
 from jobs.common.errors import LoadError
 from jobs.common.report import Report
 
@@ -76,7 +76,11 @@ def run(load: Load, store: storage.Client, client: bigquery.Client, log: Log, ba
         tables.check_table(table, tables.new_table(place.target, columns or {}, load.mark, load.cluster))
     entry = ledger.find(service, place, table is not None) if dataset else None
     settings = json.dumps({"columns": columns if load.schema else "the objects'", "mark": load.mark.name})
-    if entry and entry.holds(found.fingerprint, settings) and not load.force:
+    key = _key(place, found, settings, load)
+    done = bool(entry and entry.holds(found.fingerprint, settings) and not load.force)
+    if dataset:
+        drop_abandoned(service, place.dataset, key, done)
+    if done:
         return Report(load.title, load.target, load.slice, "unchanged")
     footers = objects.read_footers(found, columns, whose, service.backoff)
     if load.mark.name in map(str.lower, footers.columns):
@@ -84,7 +88,7 @@ def run(load: Load, store: storage.Client, client: bigquery.Client, log: Log, ba
     if not dataset:
         dataset = tables.make_dataset(service, load.dataset, load.location, found.blobs[0].bucket)
         service = replace(service, location=dataset.location)
-    with staged(service, place.dataset, load.uri, _key(place, found, settings, load), found.uris, footers) as staging:
+    with staged(service, place.dataset, load.uri, key, found.uris, footers) as staging:
         if objects.find(load.uri, store, service.backoff, load.advice) != found:
             raise LoadError(f"{load.uri}: changed while it was loaded. Run it again.", transient=True)
         if not table:

@@ -12,6 +12,7 @@ from google.cloud import bigquery
 
 from jobs.common import cloud
 from jobs.common.backoff import Backoff, Log
+from jobs.common.bigquery.sql import STAGING
 from jobs.common.errors import LoadError
 
 Job: TypeAlias = bigquery.LoadJob | bigquery.QueryJob
@@ -24,6 +25,7 @@ PASSING = {
     *("backendError", "internalError", "badGateway", "rateLimitExceeded", "quotaExceeded", "tableUnavailable"),
     *("jobBackendError", "jobInternalError", "jobRateLimitExceeded"),
 }
+GONE = re.compile("not found|does not exist", re.IGNORECASE)  # the service's words, and the emulator's
 # The service's word for a failed job, or some of its message -> what to do.
 ADVICE = {
     "accessDenied": "The account needs the roles BigQuery Data Editor on the dataset and Job User on the project.",
@@ -82,8 +84,11 @@ class Service:
 def failure(name: str, job: Job) -> LoadError:
     """Why a job failed, and what to do. name: what it was for."""
     reason, said = job.error_result.get("reason"), _one_line(job.error_result.get("message"))
-    advice = [words for sign, words in ADVICE.items() if sign == reason or sign in said]
-    return LoadError(" ".join([f"{name}: {said}.", *advice]), transient=reason in PASSING)
+    if STAGING in said and GONE.search(said):
+        advice = "This run stood still for so long that another took it for dead. Run it again."
+        return LoadError(f"{name}: the staging table is gone. {advice}", transient=True)
+    advices = [words for sign, words in ADVICE.items() if sign == reason or sign in said]
+    return LoadError(" ".join([f"{name}: {said}.", *advices]), transient=reason in PASSING)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from jobs.common.errors import LoadError
 
 Value = str | int | float | date | None
 
-LEDGER, LOCK = "load_ledger", "load_lock"
+LEDGER, LOCK, STAGING = "load_ledger", "load_lock", "load_staging_"
 LEDGER_COLUMNS = {
     "table_name": "STRING",
     "slice": "STRING",
@@ -93,8 +93,11 @@ def check_names(dataset: str, table: str) -> None:
     """Raise LoadError for a name that BigQuery does not take, or that is one of our own."""
     if not re.fullmatch(r"\w{1,1024}", dataset, re.ASCII):
         raise LoadError(f"{dataset!r} is no name of a dataset: letters, digits and _ only.")
-    if not re.fullmatch(r"[\w-]{1,1024}", table) or table in (LEDGER, LOCK):
-        raise LoadError(f"{table!r} is no name of a table to load into: letters, digits, _ and - only, not {LEDGER}.")
+    if not re.fullmatch(r"[\w-]{1,1024}", table) or table in (LEDGER, LOCK) or table.startswith(STAGING):
+        raise LoadError(
+            f"{table!r} is no name of a table to load into: letters, digits, _ and - only, not {LEDGER}, {LOCK} or"
+            f" {STAGING}…, which are our own."
+        )
 
 
 def make_books(place: Place) -> str:
