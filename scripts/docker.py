@@ -18,7 +18,11 @@ def docker(*args: str, quiet: bool = False) -> None:
 def docker_says(*args: str, both: bool = False) -> str:
     """The output of a docker command, empty when it fails; both: with what it wrote as errors."""
     errors = subprocess.STDOUT if both else subprocess.PIPE
-    return subprocess.run(["docker", *args], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True).stdout.strip()
+    try:
+        done = subprocess.run(["docker", *args], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip()
 
 
 def need_engine() -> None:

@@ -9,19 +9,24 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from prefect import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Scheduled
+from prefect.states import Pending, Running, Scheduled
 
 from scripts import api as scripts_api
 from scripts.deployments import deployments
-from scripts.settings import ROOT
+from scripts.docker import docker_says, image_exists
+from scripts.settings import ROOT, settings
 from scripts.status.read import read
 from tests.conftest import Database
 from tests.emulators.servers import free_port
 from tests.integration.prefect_server import POOL, api, server, worker
+
+BASE_IMAGES = (settings()["BASE_IMAGE"], "longshore/base:bookworm-python3.11")
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +110,49 @@ def test_the_screen_follows_what_happens(home: Path, prefect: str, taxi: Databas
         done = status(prefect)
         paused, again, late = wanted(done)
         assert (
-            paused == f"queue {queue} of pool {POOL} is paused: .venv/bin/prefect work-queue resume {queue} -p {POOL}"
+            paused == f"queue {queue} of pool {POOL} is paused: make prefect DO='work-queue resume {queue} -p {POOL}'"
         )
         assert again == failed
         assert late == f"{path}: 2 runs late, the first for 3 h"
-        assert done.stdout.endswith(f"For .venv/bin/prefect: export PREFECT_API_URL={prefect}\n")
+        resume = paused.rpartition("DO='")[2].rstrip("'")
+        command = [sys.executable, "-m", "scripts.prefect_command", resume]
+        assert subprocess.run(command, cwd=ROOT, env={**os.environ, "PREFECT_API_URL": prefect}).returncode == 0
+        assert not [line for line in wanted(status(prefect)) if " is paused" in line]
+
+
+@pytest.mark.skipif(not docker_says("version", "--format", "{{.Server.Version}}"), reason="no Docker engine answers")
+def test_a_runs_state_and_its_container_are_side_by_side(prefect: str) -> None:
+    image = next((one for one in BASE_IMAGES if image_exists(one)), "")
+    if not image:
+        pytest.skip("no image to run: make base")
+    stack = f"longshore-test-{uuid4()}"
+    ours = {"PREFECT_PORT": prefect.split(":")[2].removesuffix("/api"), "NETWORK": stack, "COMPOSE_PROJECT_NAME": stack}
+    api("create_work_pool", WorkPoolCreate(name="boxes", description="", type="docker"))
+    flow = api("read_deployment_by_name", "web-to-postgres/monthly").flow_id
+    api("create_deployment", flow, "boxed", work_pool_name="boxes", enforce_parameter_schema=False)
+    name = started("web-to-postgres/boxed")
+    (run,) = (one for one in api("read_flow_runs") if one.name == name)
+    api("set_flow_run_state", run.id, Pending(), force=True)
+    api("set_flow_run_state", run.id, Running(), force=True)
+    labels = [f"--label=longshore.stack={stack}", f"--label=io.prefect.flow-run-id={run.id}"]
+    front = f"web-to-postgres/boxed {name} Running"
+
+    def line() -> str:
+        done = status(prefect, COLUMNS="160", **ours)
+        found = [" ".join(one.split()) for one in done.stdout.splitlines() if f" {name} " in one]
+        return next(one for one in found if one.startswith(front))
+
+    try:
+        assert re.fullmatch(rf"{front} \d+ s none", line())
+        made = docker_says("run", "--detach", *labels, "--entrypoint", "sleep", image, "600")
+        assert re.fullmatch(rf"{front} \d+ s {made[:12]} running \d+ s", line())
+        docker_says("kill", made)
+        assert re.fullmatch(rf"{front} \d+ s {made[:12]} exited 137 \d+ s ago", line())
+        elsewhere = status(prefect, COLUMNS="160", DOCKER_HOST="unix:///nowhere", **ours).stdout
+        assert re.search(rf"{name} +Running +\d+ s +no engine here", elsewhere)
+    finally:
+        docker_says("rm", "--force", *docker_says("ps", "--all", "--quiet", "--filter", labels[0][2:]).split())
+        api("delete_flow_run", run.id)
 
 
 def test_nothing_is_left_out_where_the_api_gives_a_page_at_a_time(

@@ -1,6 +1,7 @@
 """What `make status` finds worth a person's attention: the rules that take hours to come true."""
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,9 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from rich.console import Console
 
+from scripts.services import Service
 from scripts.status.attention import attention, span
+from scripts.status.containers import Container, Engine
 from scripts.status.read import Deployed, Picture, Pool
 from scripts.status.show import tables
 
@@ -26,6 +29,20 @@ def run(kind: StateType, name: str, minutes: float, message: str = "") -> FlowRu
     state: State[Any] = State(type=kind, name=name, timestamp=since, message=message)
     times = {"expected_start_time": since, "next_scheduled_start_time": since, "start_time": since}
     return FlowRun(flow_id=uuid4(), name="red-fox", state=state, state_type=kind, state_name=name, **times)
+
+
+def engine(*containers: tuple[FlowRun | None, str, int, float], services: tuple[Service, ...] = ()) -> Engine:
+    """The engine's side: (run, status, exit code, minutes in this status)."""
+    made = [
+        Container("0123456789ab", str(of.id) if of else "gone", status, code, NOW.subtract(minutes=minutes))
+        for of, status, code, minutes in containers
+    ]
+    return Engine({one.run: one for one in made}, list(services))
+
+
+def service(status: str, health: str = "", code: int = 0, once: bool = False) -> Service:
+    """A service's container."""
+    return Service("map", "0123456789abcdef", status, health, code, once)
 
 
 def picture(*runs: FlowRun, pool: str = "docker", worker: str = "ONLINE", seen: float = 0.5, **of: Any) -> Picture:
@@ -77,7 +94,7 @@ def test_all_is_well(well: Picture) -> None:
         (picture(run(StateType.CANCELLING, "Cancelling", 30)), ["etl/monthly: red-fox Cancelling for 30 min: see the"]),
         (
             picture(run(StateType.RUNNING, "Running", 150), pool="cloud-run"),
-            ["etl/monthly: red-fox Running for 2 h, longer than its container may: .venv/bin/prefect flow-run cancel "],
+            ["etl/monthly: red-fox Running for 2 h, longer than its container may: make prefect DO='flow-run cancel "],
         ),
         (
             picture(run(StateType.RUNNING, "Running", 40), pool="cloud-run", job_variables={"timeout": 600}),
@@ -103,6 +120,98 @@ def test_it_wants_attention(wrong: Picture, said: list[str]) -> None:
     lines = attention(wrong, PATIENCE)
     assert len(lines) == len(said)
     assert all(line.startswith(start) for line, start in zip(lines, said, strict=True)), lines
+
+
+LONG = run(StateType.RUNNING, "Running", 30)
+YOUNG = run(StateType.RUNNING, "Running", 0.5)
+ENDED = run(StateType.COMPLETED, "Completed", 20)
+JUST_ENDED = run(StateType.COMPLETED, "Completed", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("mine", "pool", "found"),
+    [
+        ((LONG,), "docker", engine((LONG, "running", 0, 30))),
+        ((YOUNG,), "docker", engine()),  # its container comes in a moment
+        ((LONG,), "process", engine()),  # has none
+        ((LONG,), "docker", None),  # no engine here
+        ((JUST_ENDED,), "docker", engine((JUST_ENDED, "running", 0, 30))),
+        ((ENDED,), "docker", engine((ENDED, "exited", 0, 0.2))),  # the worker is at it
+        (
+            (),
+            "docker",
+            engine(services=(service("running", "healthy"), service("running"), service("running", "starting"))),
+        ),
+        ((), "docker", engine(services=(service("exited", once=True), service("created", once=True)))),
+    ],
+)
+def test_run_and_container_agree(mine: tuple[FlowRun, ...], pool: str, found: Engine | None) -> None:
+    others = tuple(one for one in mine if one.state and one.state.is_final())
+    assert attention(replace(picture(*mine, pool=pool), engine=found, others=others), PATIENCE) == []
+
+
+@pytest.mark.parametrize(
+    ("mine", "found", "said"),
+    [
+        (
+            (LONG,),
+            engine(),
+            "etl/monthly: red-fox Running, but no container: see the worker's log; make prefect DO='flow",
+        ),
+        (
+            (LONG,),
+            engine((LONG, "exited", 137, 3)),
+            "etl/monthly: red-fox Running, but its container 0123456789ab exited 137 3 min ago: see the worker's log; ",
+        ),
+        (
+            (run(StateType.CANCELLING, "Cancelling", 5),),
+            engine(),
+            "etl/monthly: red-fox Cancelling, but no container: see the worker's log",
+        ),
+        (
+            (LONG,),
+            engine((LONG, "paused", 0, 3)),
+            "etl/monthly: red-fox Running, but its container 0123456789ab paused 3 min: see the worker's log",
+        ),
+        (
+            (ENDED,),
+            engine((ENDED, "running", 0, 120)),
+            "container 0123456789ab (running 2 h) outlives its run (red-fox, Completed for 20 min): see",
+        ),
+        (
+            (),
+            engine((None, "created", 0, 9)),
+            "container 0123456789ab (created 9 min) has no run: docker rm --force 0123",
+        ),
+        ((), engine(services=(service("running", "unhealthy"),)), "service map is unhealthy: docker logs 0123456789ab"),
+        (
+            (),
+            engine(services=(service("exited", code=137),)),
+            "service map is exited with 137: docker logs 0123456789ab",
+        ),
+        ((), engine(services=(service("exited", code=1, once=True),)), "service map is exited with 1: docker logs"),
+        ((), engine(services=(service("restarting"),)), "service map is restarting: docker logs 0123456789ab"),
+        ((), engine(services=(service("paused"),)), "service map is paused: docker unpause 0123456789ab"),
+    ],
+)
+def test_run_and_container_have_lost_each_other(mine: tuple[FlowRun, ...], found: Engine, said: str) -> None:
+    others = tuple(one for one in mine if one.state and one.state.is_final())
+    (line,) = attention(replace(picture(*mine), engine=found, others=others), PATIENCE)
+    assert line.startswith(said)
+
+
+def test_state_and_container_are_side_by_side() -> None:
+    def row(found: Engine | None, pool: str = "docker") -> list[str]:
+        console = Console(width=120, record=True, file=io.StringIO())
+        console.print(*tables(replace(picture(LONG, pool=pool), engine=found)))
+        return [" ".join(line.split()) for line in console.export_text().splitlines() if " 30 min " in line]
+
+    front = "etl/monthly red-fox Running 30 min"
+    assert front + " 0123456789ab running 29 min" in row(engine((LONG, "running", 0, 29)))
+    assert front + " 0123456789ab exited 137 2 min ago" in row(engine((LONG, "exited", 137, 2)))
+    assert front + " none" in row(engine())
+    assert front + " no engine here" in row(None)
+    assert not [line for line in row(engine(), "process") if line.startswith(front)]
 
 
 def test_a_long_message_stays_a_line() -> None:
