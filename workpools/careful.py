@@ -28,9 +28,8 @@ def seconds(name: str, default: int) -> int:
     return int(os.environ.get(f"WORKER_{name}_SECONDS") or default)
 
 
-def patience() -> Patience:
+def patience(usual: Patience) -> Patience:
     """How long to wait for what, under this environment."""
-    usual = Patience()
     return Patience(
         grace=seconds("GRACE", usual.grace),
         start=seconds("START", usual.start),
@@ -43,6 +42,7 @@ class Careful(Base):  # type: ignore[misc]
     """A worker that reconciles. Subclasses say where jobs are: `find_jobs`, `last_lines`, `remove_job`, `place`."""
 
     what = "container"
+    usual = Patience()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -139,7 +139,7 @@ class Careful(Base):  # type: ignore[misc]
             alone=not await run_states.others_online(client, pool, self.name),
             steady=self._steady,
             what=self.what,
-            patience=patience(),
+            patience=patience(self.usual),
         )
         runs = [self._run(run) for run in found.values()]
         await self._do(decide(runs, jobs, view), found, {job.id: job.run for job in jobs})

@@ -2,14 +2,18 @@
 
 Prefect's own give a run up when one request fails: 429 or 503 at its start makes it Crashed, and while it runs nobody
 watches it any more. These ask again, without ever starting a job twice. They also end a run whose job can't be made
-or is gone, which Prefect's own wait for.
+or is gone, which Prefect's own wait for, and look after runs and jobs that nobody watches (workpools/careful.py).
 """
 
+import asyncio
 import logging
+import re
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httplib2
 from google.api_core.client_options import ClientOptions
@@ -18,14 +22,23 @@ from google.auth.exceptions import TransportError
 from googleapiclient import discovery
 from googleapiclient.errors import HttpError
 from googleapiclient.http import HttpRequest
-from prefect_gcp.cloud_run import Execution, Job
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
+from prefect_gcp.cloud_run import Execution
+from prefect_gcp.cloud_run import Job as Job1
 from prefect_gcp.models.cloud_run_v2 import ExecutionV2, JobV2
 from prefect_gcp.workers.cloud_run import CloudRunWorker, CloudRunWorkerJobConfiguration
 from prefect_gcp.workers.cloud_run_v2 import CloudRunWorkerJobV2Configuration, CloudRunWorkerV2
 
+from workpools import run_states
+from workpools.careful import Careful
+from workpools.reconcile import Job, Patience, Phase
+
 PASSING = {429, 500, 502, 503, 504}
 MINUTES = 10  # for which a request is repeated
 POLL = 2  # seconds between looks at a new job
+LEFT_FOR = timedelta(days=1)  # for which an ended run's job is looked for
+BEGINS_WITHIN = timedelta(minutes=10)  # from a job's making to its execution
 GONE = "The job or its execution is gone from Cloud Run: it was cancelled or deleted."
 log = logging.getLogger("prefect.workers.cloud-run")
 warnings.filterwarnings("ignore", "Type '.*' at .* matches existing registered type")  # that is what we want
@@ -95,10 +108,104 @@ def client(version: str, endpoint: str, configuration: Any) -> Any:
     )
 
 
-class PatientCloudRunWorker(CloudRunWorker):  # type: ignore[misc]
+class CarefulCloudRun(Careful):
+    """What both versions have in common. A job's id is its name; it is deleted with its execution."""
+
+    what = "Cloud Run job"
+    # An image may come from far to a machine that is new.
+    usual = Patience(start=600)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._configurations: dict[str, Any] = {}  # by job
+        self._deleted: set[UUID] = set()  # ended runs whose jobs are gone
+        self._said: dict[str, str] = {}  # why an execution failed, by job
+
+    def place(self) -> str:
+        """One for all workers: what one sees of a job all see."""
+        return "cloud-run"
+
+    def place_of(self, pid: str) -> str | None:
+        return self.place()
+
+    async def find_jobs(self, runs: Sequence[FlowRun]) -> list[Job]:
+        """By their names: no worker may list a project's jobs. With those that ended runs have left behind."""
+        ended = await run_states.read_ended(self._client, self._work_pool_name, datetime.now(UTC) - LEFT_FOR)
+        found = []
+        for run in [*runs, *(run for run in ended if run.id not in self._deleted)]:
+            if not run.infrastructure_pid or str(run.id) in self._watched:
+                continue
+            try:
+                made = await self._get_configuration(run)
+            except ObjectNotFound:  # its deployment is gone, and with it where its jobs are
+                continue
+            name = run.infrastructure_pid
+            made.job_name, self._configurations[name] = name, made
+            try:
+                found.append(await asyncio.to_thread(self._find_job, str(run.id), made))
+            except HttpError as error:
+                if error.status_code != 404:
+                    raise
+                if run_states.phase(run) is Phase.ENDED:
+                    self._deleted.add(run.id)
+        return found
+
+    async def remove_job(self, job: str) -> None:
+        await asyncio.to_thread(self._delete_job, self._configurations[job])
+
+    async def run(self, flow_run: FlowRun, configuration: Any, task_status: Any = None) -> Any:
+        result = await super().run(flow_run, configuration, task_status)
+        if said := self._said.pop(configuration.job_name, ""):
+            self._ends[str(flow_run.id)] = f"The {self.what} ended before the run did: {said}", may_pass(said)
+        return result
+
+    def _find_job(self, run: str, configuration: Any) -> Job:
+        raise NotImplementedError
+
+    def _delete_job(self, configuration: Any) -> None:
+        raise NotImplementedError
+
+
+def may_pass(said: str) -> bool:
+    """Whether another try may help an execution that ended so."""
+    return not re.search("timeout|memory|cancel", said, re.IGNORECASE)
+
+
+def as_job(name: str, run: str, made: str, began: str | None, ended: str | None, why: str) -> Job:
+    """A job by what the API says of its last execution. One that none was begun of has ended, after a while."""
+    start = _time(began or made)
+    if not began and not ended and datetime.now(UTC) - start > BEGINS_WITHIN:
+        return Job(name, run, start, start + BEGINS_WITHIN, why="it was never started")
+    return Job(name, run, start, _time(ended) if ended else None, why=why.rstrip("."), restart=may_pass(why))
+
+
+def _time(said: str) -> datetime:
+    return datetime.fromisoformat(said)
+
+
+class PatientCloudRunWorker(CarefulCloudRun, CloudRunWorker):  # type: ignore[misc]
     """Takes the place of Prefect's worker for the API's first version: the last class of a type wins."""
 
     type = "cloud-run"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._job_of: dict[str, str] = {}  # by execution
+
+    def _find_job(self, run: str, configuration: CloudRunWorkerJobConfiguration) -> Job:
+        with self._get_client(configuration) as api:
+            job = Job1.get(api, configuration.project, configuration.job_name)
+            made = job.metadata["creationTimestamp"]
+            if not (name := job.execution_status.get("name")):
+                return as_job(configuration.job_name, run, made, None, None, "")
+            execution = Execution.get(api, configuration.project, name)
+        why = {} if execution.is_running() else execution.condition_after_completion() or {}
+        began, ended = (execution.status.get(name) for name in ("startTime", "completionTime"))
+        return as_job(configuration.job_name, run, made, began or made, ended, why.get("message", ""))
+
+    def _delete_job(self, configuration: CloudRunWorkerJobConfiguration) -> None:
+        with self._get_client(configuration) as api:
+            Job1.delete(api, configuration.project, configuration.job_name)
 
     def _get_client(self, configuration: CloudRunWorkerJobConfiguration) -> Any:
         return client("v1", f"https://{configuration.region}-run.googleapis.com", configuration).namespaces()
@@ -106,7 +213,7 @@ class PatientCloudRunWorker(CloudRunWorker):  # type: ignore[misc]
     def _wait_for_job_creation(
         self, client: Any, configuration: CloudRunWorkerJobConfiguration, logger: Any, poll_interval: int = POLL
     ) -> None:
-        while not (job := Job.get(client, configuration.project, configuration.job_name)).is_ready():
+        while not (job := Job1.get(client, configuration.project, configuration.job_name)).is_ready():
             if job.ready_condition.get("status") == "False":
                 raise RuntimeError(f"Cloud Run cannot run this job: {job.ready_condition.get('message')}")
             time.sleep(poll_interval)
@@ -115,26 +222,49 @@ class PatientCloudRunWorker(CloudRunWorker):  # type: ignore[misc]
         self, configuration: CloudRunWorkerJobConfiguration, client: Any, logger: Any
     ) -> Execution:
         def begun() -> Execution | None:
-            name = Job.get(client, configuration.project, configuration.job_name).execution_status.get("name")
+            name = Job1.get(client, configuration.project, configuration.job_name).execution_status.get("name")
             return Execution.get(client, configuration.project, name) if name else None
 
         run = super()._begin_job_execution
-        return begin(lambda: run(configuration, client, logger), begun)
+        execution: Execution = begin(lambda: run(configuration, client, logger), begun)
+        self._job_of[execution.name] = configuration.job_name
+        return execution
 
     def _watch_job_execution(self, client: Any, job_execution: Execution, poll_interval: int = 5) -> Execution:
         try:
-            return super()._watch_job_execution(client, job_execution, poll_interval)
+            ended = super()._watch_job_execution(client, job_execution, poll_interval)
         except HttpError as error:
             if error.status_code != 404:
                 raise
-            ended = {"type": "Completed", "status": "False", "message": GONE}
-            return job_execution.copy(update={"status": {**job_execution.status, "conditions": [ended]}})
+            gone = {"type": "Completed", "status": "False", "message": GONE}
+            ended = job_execution.copy(update={"status": {**job_execution.status, "conditions": [gone]}})
+        job = self._job_of.pop(job_execution.name)
+        if not ended.succeeded():
+            self._said[job] = (ended.condition_after_completion() or {}).get("message", "")
+        return ended
 
 
-class PatientCloudRunWorkerV2(CloudRunWorkerV2):  # type: ignore[misc]
+class PatientCloudRunWorkerV2(CarefulCloudRun, CloudRunWorkerV2):  # type: ignore[misc]
     """The same for the second version."""
 
     type = "cloud-run-v2"
+
+    def _find_job(self, run: str, configuration: CloudRunWorkerJobV2Configuration) -> Job:
+        with self._get_client(configuration) as api:
+            job = JobV2.get(api, configuration.project, configuration.region, configuration.job_name)
+            name = job.latestCreatedExecution.get("name", "").rpartition("/")[2]
+            if not name:
+                return as_job(configuration.job_name, run, job.createTime, None, None, "")
+            execution = ExecutionV2.get(api, f"{job.name}/executions/{name}")
+        why = {} if execution.is_running() else execution.condition_after_completion() or {}
+        began = execution.startTime or execution.createTime
+        return as_job(
+            configuration.job_name, run, job.createTime, began, execution.completionTime, why.get("message", "")
+        )
+
+    def _delete_job(self, configuration: CloudRunWorkerJobV2Configuration) -> None:
+        with self._get_client(configuration) as api:
+            JobV2.delete(api, configuration.project, configuration.region, configuration.job_name)
 
     @staticmethod
     def _get_client(configuration: CloudRunWorkerJobV2Configuration) -> Any:
@@ -161,14 +291,20 @@ class PatientCloudRunWorkerV2(CloudRunWorkerV2):  # type: ignore[misc]
         run = super()._begin_job_execution
         return begin(lambda: run(cr_client, configuration, logger), begun)
 
-    @staticmethod
     def _watch_job_execution(
-        cr_client: Any, configuration: CloudRunWorkerJobV2Configuration, execution: ExecutionV2, poll_interval: int
+        self,
+        cr_client: Any,
+        configuration: CloudRunWorkerJobV2Configuration,
+        execution: ExecutionV2,
+        poll_interval: int,
     ) -> ExecutionV2:
         try:
-            return CloudRunWorkerV2._watch_job_execution(cr_client, configuration, execution, poll_interval)
+            ended = CloudRunWorkerV2._watch_job_execution(cr_client, configuration, execution, poll_interval)
         except HttpError as error:
             if error.status_code != 404:
                 raise
-            ended = {"type": "Completed", "state": "CONDITION_FAILED", "message": GONE}
-            return execution.copy(update={"conditions": [ended]})
+            gone = {"type": "Completed", "state": "CONDITION_FAILED", "message": GONE}
+            ended = execution.copy(update={"conditions": [gone]})
+        if not ended.succeeded():
+            self._said[configuration.job_name] = (ended.condition_after_completion() or {}).get("message", "")
+        return ended

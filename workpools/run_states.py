@@ -1,6 +1,7 @@
 """What Prefect's server knows of runs, and setting their states when their infrastructure is lost."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ import pendulum
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
     FlowRunFilterParentFlowRunId,
     FlowRunFilterState,
@@ -28,6 +30,7 @@ from workpools.reconcile import Phase
 
 RESTARTED = "Restarted"
 ON = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+FINAL = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
 UNFINISHED = [*ON, StateType.SCHEDULED, StateType.PAUSED]
 PAGE = 200  # what the server gives at once
 PHASES = {
@@ -48,6 +51,15 @@ async def read_on(client: PrefectClient, pool: str) -> list[FlowRun]:
     """The runs of a pool that are on."""
     on = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ON), name=None))
     return await _pages(client, on, WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])))
+
+
+async def read_ended(client: PrefectClient, pool: str, after: datetime) -> list[FlowRun]:
+    """The runs of a pool that have ended, of those that were due after."""
+    ended = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=FINAL), name=None),
+        expected_start_time=FlowRunFilterExpectedStartTime(after_=after),
+    )
+    return await _pages(client, ended, WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])))
 
 
 async def read_runs(client: PrefectClient, ids: Iterable[str]) -> list[FlowRun]:
@@ -121,7 +133,7 @@ async def _restarts_left(client: PrefectClient, run: FlowRun) -> bool:
         deployment = await client.read_deployment(run.deployment_id)
     except ObjectNotFound:
         return False
-    labels = {**(deployment.job_variables or {}), **(run.job_variables or {})}.get("labels") or {}
+    labels = (deployment.job_variables or {}).get("labels") or {}
     states = await client.read_flow_run_states(run.id)
     return sum(state.name == RESTARTED for state in states) < int(labels.get(RESTARTS, 1))
 

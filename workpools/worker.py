@@ -86,6 +86,15 @@ class TidyDockerWorker(Careful, DockerWorker):  # type: ignore[misc]
         configuration.labels[STACK] = self.place()
         return super()._build_container_settings(docker_client, configuration)
 
+    def _create_and_start_container(self, configuration: DockerWorkerJobConfiguration) -> Any:
+        try:
+            return super()._create_and_start_container(configuration)
+        except docker.errors.APIError as error:
+            # Another try helps when the engine was away, not when it does not want to.
+            said = f"The container could not be started: {error.explanation or error}"
+            self._ends[configuration.labels[RUN]] = said, not error.is_client_error()
+            raise
+
     def _watch_container_safe(
         self, container: Container, configuration: DockerWorkerJobConfiguration, created_event: Any
     ) -> Container:
