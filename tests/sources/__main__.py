@@ -10,7 +10,8 @@ from tests.sources.files import make
 from tests.sources.server import serve, wait_for_a_signal
 from tests.sources.taxi import COLUMNS, Month
 
-DEMO = ["yellow:2021-01", "yellow:2021-02", "green:2021-01"]
+# As many rows as the real files where we know them (tests/sources/taxi.py), else 100,000.
+DEMO = [*(f"yellow:2021-{month:02}" for month in range(1, 8)), "green:2021-01"]
 
 
 def month(text: str) -> Month:
