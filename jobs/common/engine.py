@@ -17,7 +17,7 @@ from uuid import UUID
 
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.states import Crashed
 
 from jobs.common.patience import be_patient, is_away
@@ -85,10 +85,9 @@ async def _crash(client: PrefectClient, run: UUID, why: str) -> None:
     # The server refuses it for what has ended already.
     await client.set_flow_run_state(run, Crashed(message=why))
     for task in await client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run]))):
+        if task.state and (subflow := task.state.state_details.child_flow_run_id):
+            await _crash(client, subflow, why)
         await client.set_task_run_state(task.id, Crashed(message=why))
-    children = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run]))
-    for child in await client.read_flow_runs(flow_run_filter=children):
-        await _crash(client, child.id, why)
 
 
 def _ends_after_a_crash(record: logging.LogRecord) -> bool:

@@ -91,7 +91,12 @@ def be_patient(
         _wrap(PrefectHttpxAsyncClient, _patient_async)
         _wrap(PrefectHttpxSyncClient, _patient_sync)
         # A subflow's run is made once, though the answer was lost and it was asked for again.
-        FlowRunCreate.__fields__["idempotency_key"].default_factory = lambda: str(uuid4())
+        FlowRunCreate.__fields__["idempotency_key"].default_factory = _key
+
+
+def _key() -> str:
+    """A new run's idempotency key; one that starts with the id of the run that asks is what its token allows."""
+    return f"{os.environ.get('PREFECT__FLOW_RUN_ID', 'run')}-{uuid4()}"
 
 
 def is_away() -> bool:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from prefect import Flow
@@ -22,6 +22,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from jobs.common.engine import OVERDUE, SERVER_AWAY
 from jobs.web_to_postgres.flow import web_to_postgres
+from scripts.docker import docker, docker_says, image_exists
 from scripts.settings import ROOT
 from tests.conftest import Database
 from tests.emulators.servers import Process, free_port, stop, wait_for
@@ -280,6 +281,43 @@ def test_a_run_that_is_asked_to_stop_ends_at_once_by_the_signal(start: Start) ->
     engine.process.terminate()
     assert engine.ended() == -signal.SIGTERM, engine.said
     assert state(engine.run).is_crashed()
+
+
+@pytest.fixture(scope="module")
+def records() -> Iterator[tuple[str, str]]:
+    """A Postgres for Prefect's records, in a container: the embedded one lacks an extension. Its name, and its URL."""
+    image = os.environ.get("POSTGRES_IMAGE") or "longshore/postgres:bookworm-15"
+    if not docker_says("version", "--format", "{{.Server.Version}}") or not image_exists(image):
+        pytest.skip(f"no Docker engine, or no image {image}: `make base` makes it")
+    name, port = f"longshore-away-{uuid4()}", free_port()
+    docker("run", "-d", "--name", name, "-p", f"127.0.0.1:{port}:5432", "-e", "POSTGRES_PASSWORD=pw", image, quiet=True)
+    try:
+        until(lambda: "accepting" in docker_says("exec", name, "pg_isready", "-h", "127.0.0.1", "-U", "postgres"))
+        yield name, f"postgresql+asyncpg://postgres:pw@127.0.0.1:{port}/postgres"
+    finally:
+        docker("rm", "-fv", name, quiet=True)
+
+
+def test_a_run_bears_with_a_server_whose_database_is_away(
+    records: tuple[str, str], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    name, database = records
+    server = Server(tmp_path_factory.mktemp("records"), PREFECT_API_DATABASE_CONNECTION_URL=database)
+    server.start()
+    try:
+        with temporary_settings({PREFECT_API_URL: server.url}):
+            run = api("create_flow_run", away_flows.parent)
+            engine = Engine(run.id, away_flows.parent, server.url, tmp_path, {})
+            until(lambda: engine.reached("begin"), engine)
+            docker("stop", name, quiet=True)
+            engine.go_on("begin", "middle")
+            until(lambda: "is away (HTTP 5" in engine.said, engine)
+            docker("start", name, quiet=True)
+            assert engine.ended() == 0, engine.said
+            assert state(engine.run).message == "8"
+            assert len(tasks(engine.run)) == 3
+    finally:
+        server.kill()
 
 
 @contextmanager
