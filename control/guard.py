@@ -27,6 +27,8 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 USER = "longshore"
 MOST_BYTES = 32 * 1024**2  # of what a run sends at once; Prefect sends logs by 4 MB
+# Whether the server is well; and what browsers ask for without the log-in: the names of the pages' icons.
+OPEN = frozenset({("GET", "/api/health"), ("GET", "/ico/site.webmanifest")})
 SAFE = frozenset({"GET", "HEAD"})
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -87,7 +89,7 @@ class RunRules(Protocol):
 def caller(asked: Asked, access: Access) -> Claims | None:
     """The run that asks; None for somebody who may have everything. Raises Refused."""
     check_place(asked, access.hosts)
-    if (asked.method, asked.path) == ("GET", "/api/health"):
+    if (asked.method, asked.path) in OPEN:
         return None
     scheme, _, given = asked.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic" and same(given, access.basic):

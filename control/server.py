@@ -34,6 +34,8 @@ def access_from(env: Mapping[str, str]) -> Access:
             "PREFECT_SERVER_ENCRYPTION_KEY is no Fernet key (32 bytes in URL-safe base64). Make one: "
             "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
         ) from error
+    if not env["PREFECT_PASSWORD"].isascii():
+        raise SettingError("PREFECT_PASSWORD: headers take ASCII alone.")
     hosts = frozenset(host.strip().lower() for host in env["PREFECT_HOSTS"].split(",") if host.strip())
     return Access(env["PREFECT_PASSWORD"], env["PREFECT_TOKEN_KEY"], hosts)
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -178,6 +179,13 @@ def taxi(site: Site, database: Database, monkeypatch: pytest.MonkeyPatch) -> Dat
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Chrome]:
     """One browser. It resolves no name but this machine's: a page that asks a CDN would show no map."""
+    with browser("MAP * ~NOTFOUND , EXCLUDE 127.0.0.1") as started:
+        yield started
+
+
+@contextmanager
+def browser(names: str) -> Iterator[Chrome]:
+    """A Chromium, headless, and the names that it resolves."""
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not program or not driver:
         pytest.skip("no chromium, or no chromedriver. On Debian: apt install chromium chromium-driver")
@@ -185,10 +193,10 @@ def chromium() -> Iterator[Chrome]:
     options.binary_location = program
     for argument in (
         *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1200,1000"),
-        *("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--force-color-profile=srgb"),
+        *(f"--host-resolver-rules={names}", "--force-color-profile=srgb"),
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with Chrome(options, Service(driver)) as browser:
-        browser.set_script_timeout(60)
-        yield browser
+    with Chrome(options, Service(driver)) as started:
+        started.set_script_timeout(60)
+        yield started
