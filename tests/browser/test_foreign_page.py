@@ -9,12 +9,11 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from prefect.blocks.system import Secret
 from selenium.webdriver import Chrome
 
 from tests.browser.page import Page
 from tests.conftest import Cloud, Database, browser
-from tests.integration.guarded_server import PASSWORD, Guarded, engine, guarded_jobs, token
+from tests.integration.guarded_server import PASSWORD, Guarded, engine, guarded_jobs, secret, token
 from tests.integration.prefect_server import api
 from tests.integration.test_control_server import due
 
@@ -75,7 +74,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     home = tmp_path_factory.mktemp("prefect")
     with guarded_jobs(home, PREFECT_API_SERVICES_SCHEDULER_ENABLED="false") as running:
-        Secret(value="value-of-the-block").save("of-the-job")
+        secret("value-of-the-block").save("of-the-job")
         yield running
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from prefect.blocks.system import Secret
 from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 
 from control.tokens import Claims, sign
@@ -82,6 +83,11 @@ def guarded_jobs(home: Path, **env: str) -> Iterator[Guarded]:
     with guarded_server(home, **env) as server:
         asyncio.run(deploy())
         yield server
+
+
+def secret(value: str) -> Any:
+    """A block with something secret, which can be saved."""
+    return Secret.parse_obj({"value": value})
 
 
 def token(run: Any, blocks: tuple[str, ...] = (), starts: tuple[str, ...] = (), seconds: int = 3600) -> str:

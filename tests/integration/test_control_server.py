@@ -9,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments.deployments import run_deployment
 from prefect_gcp import GcpCredentials, GcsBucket
@@ -18,7 +17,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.conftest import Cloud, Database
-from tests.integration.guarded_server import PASSWORD, Guarded, engine, guarded_jobs, token
+from tests.integration.guarded_server import PASSWORD, Guarded, engine, guarded_jobs, secret, token
 from tests.integration.prefect_server import api, children, process
 from tests.sources.buses.server import BusSite
 
@@ -35,7 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(home: Path) -> Iterator[Guarded]:
     with guarded_jobs(home, PREFECT_API_SERVICES_SCHEDULER_ENABLED="false") as running:
         for name in (BLOCK, OTHER_BLOCK):
-            Secret(value=f"value of {name}").save(name.split("/")[1])
+            secret(f"value of {name}").save(name.split("/")[1])
         yield running
 
 
@@ -318,7 +317,6 @@ def test_a_token_is_worth_nothing_after_its_time_or_without_its_run(server: Guar
     run = due("web-to-gcs/monthly")
     answer = server.ask("GET", f"/flow_runs/{run.id}", token(run, seconds=-1))
     assert (answer.status_code, "has expired" in answer.text) == (403, True)
-    nowhere = FlowRun(id=uuid4(), flow_id=uuid4())
-    answer = server.ask("GET", f"/flow_runs/{run.id}", token(nowhere))
+    answer = server.ask("GET", f"/flow_runs/{run.id}", token(run.copy(update={"id": uuid4()})))
     assert (answer.status_code, "is not there" in answer.text) == (403, True)
     assert server.ask("GET", f"/flow_runs/{run.id}", token(run)[:-2]).status_code == 401

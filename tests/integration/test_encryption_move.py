@@ -23,7 +23,7 @@ from scripts.gcp_key import local_key
 from scripts.settings import ROOT
 from tests.conftest import Database
 from tests.emulators.servers import free_port, wait_for
-from tests.integration.guarded_server import ENCRYPTION_KEY, guarded_server, settings
+from tests.integration.guarded_server import ENCRYPTION_KEY, guarded_server, secret, settings
 from tests.integration.prefect_server import process
 
 KEPT = "SELECT value ->> 'fernet_key' FROM configuration WHERE key = 'ENCRYPTION_KEY'"
@@ -44,17 +44,18 @@ def prefects_own(home: Path, url: str) -> Iterator[None]:
 
 def save_blocks() -> None:
     """A secret, one block in another, and one without a name."""
-    Secret(value="bus key").save("plain")
+    secret("bus key").save("plain")
     GcpCredentials(service_account_info=local_key("http://127.0.0.1:1/token", "p"), project="p").save("inner")
     GcsBucket(bucket="b", gcp_credentials=GcpCredentials.load("inner")).save("outer")
-    asyncio.run(Secret(value="nameless")._save(is_anonymous=True))
+    asyncio.run(secret("nameless")._save(is_anonymous=True))
 
 
 def check_blocks() -> None:
     """They are what was saved."""
-    assert Secret.load("plain").get() == "bus key"
-    inside = GcsBucket.load("outer").gcp_credentials.service_account_info
-    assert "PRIVATE KEY" in inside.get_secret_value()["private_key"]
+    plain: Any = Secret.load("plain")
+    outer: Any = GcsBucket.load("outer")
+    assert plain.get() == "bus key"
+    assert "PRIVATE KEY" in outer.gcp_credentials.service_account_info.get_secret_value()["private_key"]
 
 
 def readable(contents: list[str], key: str) -> list[Any]:
