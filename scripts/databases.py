@@ -4,9 +4,8 @@ import os
 import subprocess
 from collections.abc import Mapping
 
-from scripts.services import volumes
 from scripts.settings import ROOT, UserError
-from scripts.stack_checks import ADVICE
+from scripts.stack_checks import advice
 
 READER = "/docker-entrypoint-initdb.d/20-reader.sh"
 # Over the network, as the services do: from within a password may not be asked for.
@@ -45,12 +44,8 @@ def check_passwords(env: Mapping[str, str], warehouse: str, records: str) -> Non
         try:
             inside(container, "sh", "-c", LOG_IN, role, database, env={"PGPASSWORD": env[password]})
         except UserError as error:
-            for signs, advice in ADVICE.items():
-                if any(sign in str(error) for sign in signs):
-                    names = ", ".join(volumes(env["COMPOSE_PROJECT_NAME"]))
-                    raise UserError(
-                        f"{password} does not open database {database}. {advice.format(volumes=names)}"
-                    ) from None
+            if known := advice(str(error), env["COMPOSE_PROJECT_NAME"]):
+                raise UserError(f"{password} does not open database {database}. {known}") from None
             raise
 
 

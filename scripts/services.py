@@ -17,7 +17,9 @@ OF_PROJECT = "label=com.docker.compose.project="
 
 @dataclass(frozen=True)
 class Service:
-    """A service's container. status and health: Docker's words, health empty without a check; once: it is to end."""
+    """A service's container. status and health: Docker's words, health empty without a check; once: it is to end;
+    restarts: how often Docker has started it again.
+    """
 
     name: str
     container: str
@@ -25,6 +27,7 @@ class Service:
     health: str
     code: int
     once: bool
+    restarts: int = 0
 
     @property
     def wrong(self) -> str:
@@ -52,6 +55,7 @@ def service(found: dict[str, Any]) -> Service:
         state.get("Health", {}).get("Status", ""),
         state["ExitCode"],
         found["HostConfig"]["RestartPolicy"]["Name"] in ("", "no"),
+        found["RestartCount"],
     )
 
 

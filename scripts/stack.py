@@ -52,6 +52,7 @@ def up(source: str, seconds: float = 300) -> None:
     base(env)
     build_missing(images, env)
     have_databases(env, seconds)
+    start(env, ["prefect"], ["prefect"], seconds)  # compose 1.29 would wait for ever for one that ends and ends
     start(env, [], served(env), seconds)
     print(greeting(env, "PREFECT_PASSWORD" in generated))
 
@@ -112,6 +113,7 @@ def served(env: dict[str, str]) -> list[str]:
 def wait_healthy(project: str, wanted: set[str], seconds: float) -> None:
     """Wait for services; compose 1.29 can't. UserError: which is not well, and why."""
     deadline = time.monotonic() + seconds
+    first: dict[str, int] = {}  # restarts so far
     while True:
         there = [one for one in services(project) if one.name in wanted]
         if missing := wanted - {one.name for one in there}:
@@ -119,11 +121,11 @@ def wait_healthy(project: str, wanted: set[str], seconds: float) -> None:
         waiting = [one for one in there if one.health != "healthy"]
         if not waiting:
             return
-        # One that is unhealthy now may become well until the time is over.
-        if ended := [one for one in waiting if one.wrong and one.wrong != "unhealthy"] or (
-            waiting if time.monotonic() > deadline else []
-        ):
-            raise UserError(what_is_wrong(ended[0], project))
+        for one in waiting:
+            # One that is unhealthy now may become well until the time is over; one that ends and ends will not.
+            again = one.restarts > first.setdefault(one.container, one.restarts)
+            if again or one.wrong not in ("", "unhealthy") or time.monotonic() > deadline:
+                raise UserError(what_is_wrong(one, project))
         time.sleep(0.5)
 
 

@@ -18,8 +18,9 @@ ADVICE = {
         "The passwords of .env are not those of the volumes that are there ({volumes}): put the .env back that they "
         "were made with. If it is lost, `make clean` deletes the volumes with all data; then `make up` makes new ones."
     ),
-    ("docker.sock: permission denied", "Permission denied: '/var/run/docker.sock'"): (
-        "DOCKER_GID in .env must be the number of the group that may use DOCKER_SOCKET; empty: as found."
+    ("no answer from the Docker engine",): (
+        "DOCKER_SOCKET in .env must be the engine's socket, and DOCKER_GID the number of the group that may use it "
+        "(empty: as found on this machine)."
     ),
     ("No space left on device",): "The disk is full: `docker system df` says what takes it.",
 }
@@ -84,7 +85,15 @@ def need_room(env: Mapping[str, str], gigabytes: float = BUILD_GB) -> None:
 def what_is_wrong(service: Service, project: str) -> str:
     """A service that is not well, its last lines, and what to do."""
     log = docker_says("logs", "--tail", str(LINES), service.container, both=True)
-    known = [advice for signs, advice in ADVICE.items() if any(sign in log for sign in signs)]
     told = [f"  {line}" for line in log.splitlines()] or ["  (it said nothing)"]
-    advice = known[0].format(volumes=", ".join(volumes(project))) if known else "More: make logs"
-    return "\n".join([f"{service.name} is {service.wrong or 'not healthy yet'}. Its last lines:", *told, advice])
+    state = service.wrong or (
+        f"started again and again ({service.restarts} times)" if service.restarts else "not healthy yet"
+    )
+    what = f"{service.name} is {state}. Its last lines:"
+    return "\n".join([what, *told, advice(log, project) or "More: make logs"])
+
+
+def advice(log: str, project: str) -> str:
+    """What to do about a known fault that a log tells of; empty for any other."""
+    known = (text for signs, text in ADVICE.items() if any(sign in log for sign in signs))
+    return next(known, "").format(volumes=", ".join(volumes(project)))

@@ -96,3 +96,13 @@ def test_an_older_stack_comes_over_with_all_it_has(env: dict[str, str]) -> None:
         have_databases(env | {"WAREHOUSE_PASSWORD": "another"}, 300)
     with pytest.raises(UserError, match="PREFECT_DB_PASSWORD does not open"):
         have_databases(env | {"PREFECT_DB_PASSWORD": "another"}, 300)
+
+
+def test_a_service_that_does_not_come_up_is_named_with_its_last_lines(env: dict[str, str]) -> None:
+    volume = f"{PROJECT}_prefect-db:/data"  # holds no database, and yet is not empty
+    write = "install -d -o 999 -g 999 -m 700 /data && echo 14 > /data/PG_VERSION && chown 999:999 /data/PG_VERSION"
+    docker_says("run", "--rm", "--user", "0", "--volume", volume, "--entrypoint", "sh", IMAGE, "-c", write)
+    with pytest.raises(
+        UserError, match=r"(?s)prefect-db is .*\n  .*could not access the server configuration file.*make logs"
+    ):
+        have_databases(env, 60)

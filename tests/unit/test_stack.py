@@ -1,6 +1,7 @@
 """What keeps the stack from starting or from stopping is said in words that help, each fault being a real one."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -10,12 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from cryptography.fernet import Fernet, MultiFernet
 
+from control.encryption import WrongKey, rotate
 from scripts.docker import need_engine
 from scripts.services import Service, declared, port_settings, volumes
-from scripts.settings import ROOT, UserError, settings
+from scripts.settings import ENCRYPTION_KEY, ROOT, UserError, new_password, settings
 from scripts.stack import greeting
-from scripts.stack_checks import is_taken, need_ports, need_room
+from scripts.stack_checks import advice, is_taken, need_ports, need_room
 from tests.emulators.servers import free_port
 
 NOWHERE = "unix:///nowhere/docker.sock"
@@ -118,6 +121,14 @@ def test_no_permission_on_the_socket_names_the_group(monkeypatch: pytest.MonkeyP
                 need_engine()
         finally:
             os.seteuid(user)
+
+
+def test_an_encryption_key_that_is_not_the_records_is_told_from_the_servers_own_words() -> None:
+    mine, theirs = (Fernet(new_password(ENCRYPTION_KEY)) for _ in range(2))
+    with pytest.raises(WrongKey) as told:
+        rotate(MultiFernet([mine]), "zoom-gcs", theirs.encrypt(b"{}").decode())
+    assert re.search(r"mine_prefect-db.*put the \.env back.*make clean", advice(str(told.value), "mine"))
+    assert advice("all is well", "mine") == ""
 
 
 def test_the_password_is_shown_once() -> None:
