@@ -4,10 +4,11 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 
 from scripts.api import api_settings, need_api
 from scripts.deploy import place_of
-from scripts.settings import ROOT, UserError
+from scripts.settings import ROOT, UserError, own_server
 
 # Prefect's and Google's own names -> ours.
 NAMES = {
@@ -15,6 +16,18 @@ NAMES = {
     "PREFECT_API_KEY": "PREFECT_API_KEY",
     "GOOGLE_APPLICATION_CREDENTIALS": "GCP_KEY_FILE",
 }
+# What the docker worker holds its containers to (control/policy.py).
+OF_DOCKER = ("NETWORK", "IMAGE_PREFIX", "REGISTRY", "JOB_CA_FILE")
+OF_OUR_SERVER = ("PREFECT_TOKEN_KEY",)  # the one server that knows runs by tokens of ours
+
+
+def variables(pool: str, found: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a pool's worker, beside what is there."""
+    names = dict(NAMES)
+    if pool == "docker":
+        more = (*OF_DOCKER, *(OF_OUR_SERVER if own_server(found) else ()))
+        names |= dict(zip(more, more, strict=True))
+    return {name: found[ours] for name, ours in names.items() if found.get(ours)}
 
 
 def main() -> None:
@@ -31,7 +44,7 @@ def main() -> None:
     except UserError as error:
         sys.exit(str(error))
     # By the environment: what is in a command line can be read by everybody on this machine.
-    own = {name: found[ours] for name, ours in NAMES.items() if found.get(ours)}
+    own = variables(pool.TYPE, found)
     command = [sys.executable, "-m", "workpools.worker", "--pool", pool.TYPE, "--type", pool.TYPE]
     os.chdir(ROOT)
     os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": str(ROOT), **own})  # noqa: S606 - no shell is meant

@@ -24,6 +24,7 @@ from scripts.settings import (
     write_setting,
 )
 from scripts.stack import STAND_INS, stack_settings
+from scripts.worker import variables
 
 
 def test_env_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
@@ -142,6 +143,15 @@ def test_the_environment_wins_unless_it_is_empty(monkeypatch: pytest.MonkeyPatch
     assert found["PREFECT_PORT"] == "4321"
     assert found["NETWORK"]
     assert found["PREFECT_API_URL"].endswith(":4321/api")
+
+
+def test_a_worker_gets_what_its_pool_needs_and_the_token_key_for_our_own_server_only() -> None:
+    found = {"PREFECT_PORT": "4200", "PREFECT_API_KEY": "k", "PREFECT_TOKEN_KEY": "t", "NETWORK": "n", "REGISTRY": ""}
+    ours = found | {"PREFECT_API_URL": "http://127.0.0.1:4200/api"}
+    reached = {"PREFECT_API_URL": ours["PREFECT_API_URL"], "PREFECT_API_KEY": "k"}
+    assert variables("process", ours) == reached
+    assert variables("docker", ours) == reached | {"NETWORK": "n", "PREFECT_TOKEN_KEY": "t"}
+    assert "PREFECT_TOKEN_KEY" not in variables("docker", found | {"PREFECT_API_URL": "https://api.prefect.cloud/api"})
 
 
 def test_the_compose_file_and_the_example_agree() -> None:
