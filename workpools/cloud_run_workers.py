@@ -140,9 +140,9 @@ class CarefulCloudRun(Careful):
             except ObjectNotFound:  # its deployment is gone, and with it where its jobs are
                 continue
             name = run.infrastructure_pid
-            made.job_name, self._configurations[name] = name, made
+            self._configurations[name] = made
             try:
-                found.append(await asyncio.to_thread(self._find_job, str(run.id), made))
+                found.append(await asyncio.to_thread(self._find_job, str(run.id), name, made))
             except HttpError as error:
                 if error.status_code != 404:
                     raise
@@ -151,7 +151,7 @@ class CarefulCloudRun(Careful):
         return found
 
     async def remove_job(self, job: str) -> None:
-        await asyncio.to_thread(self._delete_job, self._configurations[job])
+        await asyncio.to_thread(self._delete_job, job, self._configurations[job])
 
     async def run(self, flow_run: FlowRun, configuration: Any, task_status: Any = None) -> Any:
         result = await super().run(flow_run, configuration, task_status)
@@ -159,10 +159,10 @@ class CarefulCloudRun(Careful):
             self._ends[str(flow_run.id)] = f"The {self.what} ended before the run did: {said}", may_pass(said)
         return result
 
-    def _find_job(self, run: str, configuration: Any) -> Job:
+    def _find_job(self, run: str, name: str, configuration: Any) -> Job:
         raise NotImplementedError
 
-    def _delete_job(self, configuration: Any) -> None:
+    def _delete_job(self, name: str, configuration: Any) -> None:
         raise NotImplementedError
 
 
@@ -192,20 +192,20 @@ class PatientCloudRunWorker(CarefulCloudRun, CloudRunWorker):  # type: ignore[mi
         super().__init__(*args, **kwargs)
         self._job_of: dict[str, str] = {}  # by execution
 
-    def _find_job(self, run: str, configuration: CloudRunWorkerJobConfiguration) -> Job:
+    def _find_job(self, run: str, name: str, configuration: CloudRunWorkerJobConfiguration) -> Job:
         with self._get_client(configuration) as api:
-            job = Job1.get(api, configuration.project, configuration.job_name)
+            job = Job1.get(api, configuration.project, name)
             made = job.metadata["creationTimestamp"]
-            if not (name := job.execution_status.get("name")):
-                return as_job(configuration.job_name, run, made, None, None, "")
-            execution = Execution.get(api, configuration.project, name)
+            if not (last := job.execution_status.get("name")):
+                return as_job(name, run, made, None, None, "")
+            execution = Execution.get(api, configuration.project, last)
         why = {} if execution.is_running() else execution.condition_after_completion() or {}
         began, ended = (execution.status.get(name) for name in ("startTime", "completionTime"))
-        return as_job(configuration.job_name, run, made, began or made, ended, why.get("message", ""))
+        return as_job(name, run, made, began or made, ended, why.get("message", ""))
 
-    def _delete_job(self, configuration: CloudRunWorkerJobConfiguration) -> None:
+    def _delete_job(self, name: str, configuration: CloudRunWorkerJobConfiguration) -> None:
         with self._get_client(configuration) as api:
-            Job1.delete(api, configuration.project, configuration.job_name)
+            Job1.delete(api, configuration.project, name)
 
     def _get_client(self, configuration: CloudRunWorkerJobConfiguration) -> Any:
         return client("v1", f"https://{configuration.region}-run.googleapis.com", configuration).namespaces()
@@ -249,22 +249,20 @@ class PatientCloudRunWorkerV2(CarefulCloudRun, CloudRunWorkerV2):  # type: ignor
 
     type = "cloud-run-v2"
 
-    def _find_job(self, run: str, configuration: CloudRunWorkerJobV2Configuration) -> Job:
+    def _find_job(self, run: str, name: str, configuration: CloudRunWorkerJobV2Configuration) -> Job:
         with self._get_client(configuration) as api:
-            job = JobV2.get(api, configuration.project, configuration.region, configuration.job_name)
-            name = job.latestCreatedExecution.get("name", "").rpartition("/")[2]
-            if not name:
-                return as_job(configuration.job_name, run, job.createTime, None, None, "")
-            execution = ExecutionV2.get(api, f"{job.name}/executions/{name}")
+            job = JobV2.get(api, configuration.project, configuration.region, name)
+            last = job.latestCreatedExecution.get("name", "").rpartition("/")[2]
+            if not last:
+                return as_job(name, run, job.createTime, None, None, "")
+            execution = ExecutionV2.get(api, f"{job.name}/executions/{last}")
         why = {} if execution.is_running() else execution.condition_after_completion() or {}
         began = execution.startTime or execution.createTime
-        return as_job(
-            configuration.job_name, run, job.createTime, began, execution.completionTime, why.get("message", "")
-        )
+        return as_job(name, run, job.createTime, began, execution.completionTime, why.get("message", ""))
 
-    def _delete_job(self, configuration: CloudRunWorkerJobV2Configuration) -> None:
+    def _delete_job(self, name: str, configuration: CloudRunWorkerJobV2Configuration) -> None:
         with self._get_client(configuration) as api:
-            JobV2.delete(api, configuration.project, configuration.region, configuration.job_name)
+            JobV2.delete(api, configuration.project, configuration.region, name)
 
     @staticmethod
     def _get_client(configuration: CloudRunWorkerJobV2Configuration) -> Any:

@@ -1,6 +1,7 @@
 """A worker that is asked to stop does, whatever it waits for; one that hangs ends, so that it can be started again."""
 
 import asyncio
+import contextlib
 import faulthandler
 import os
 import signal
@@ -18,8 +19,9 @@ Handler = Callable[[int, FrameType | None], Any]
 
 def leave(code: int) -> None:
     """End this process now: no thread, no exit handler, no answer is waited for."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(Exception):  # the stream may be in use just now, or closed
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 

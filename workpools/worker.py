@@ -8,7 +8,6 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,13 +23,14 @@ from prefect_docker.worker import DockerWorker, DockerWorkerJobConfiguration
 
 from control.labels import RUN, STACK
 from jobs.common.patience import be_patient
-from workpools import alive, docker_runs, process_runs
+from workpools import alive, docker_runs, ending, process_runs
 from workpools.careful import Careful
 from workpools.cloud_run_workers import PatientCloudRunWorker, PatientCloudRunWorkerV2
+from workpools.consent import Consenting
 from workpools.reconcile import Job
 
 
-class TidyDockerWorker(Careful, DockerWorker):  # type: ignore[misc]
+class TidyDockerWorker(Consenting, Careful, DockerWorker):  # type: ignore[misc]
     """Containers: reads the exit code, then removes.
 
     Prefect's own loses it: with auto_remove the engine deletes the container first, so a run that was killed (kill -9,
@@ -94,6 +94,10 @@ class TidyDockerWorker(Careful, DockerWorker):  # type: ignore[misc]
             said = f"The container could not be started: {error.explanation or error}"
             self._ends[configuration.labels[RUN]] = said, not error.is_client_error()
             raise
+
+    def _pull_image(self, docker_client: Any, configuration: DockerWorkerJobConfiguration) -> Any:
+        """Prefect's own takes a digest for a tag."""
+        return docker_client.images.pull(configuration.image)
 
     def _watch_container_safe(
         self, container: Container, configuration: DockerWorkerJobConfiguration, created_event: Any
@@ -185,7 +189,10 @@ def main() -> None:
     parser.add_argument("--name", help="name in Prefect's pages (TYPE-worker)")
     args = parser.parse_args()
     # As the first process of a container it would be deaf to this until Prefect listens.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: ending.leave(0))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Inherited, as from a shell's background. Prefect stops by sending this to itself, and would go on for ever.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     be_patient(waiting=alive.touch)
     start = ["worker", "start", "--type", args.type, "--install-policy", "never"]
     app([*start, "--pool", args.pool, "--name", args.name or f"{args.type}-worker"])

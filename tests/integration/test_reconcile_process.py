@@ -23,7 +23,7 @@ from prefect.states import Cancelling, Running, Scheduled
 from scripts.deploy import put_pool
 from scripts.settings import ROOT
 from tests.emulators.servers import stop
-from tests.integration.lost_runs import GO, TRIES, lost
+from tests.integration.lost_runs import GO, TRIES, lost, parent
 from tests.integration.prefect_server import api, bare_server, children
 from workpools.alive import check
 from workpools.pools import POOLS
@@ -56,15 +56,15 @@ def deployment(url: str) -> UUID:
     return deploy("lost")
 
 
-def deploy(name: str, **labels: str) -> UUID:
+def deploy(name: str, flow: Any = lost, **labels: str) -> UUID:
     """The flow on the pool; its runs find this checkout."""
     made: Any = Deployment.build_from_flow(
-        flow=lost,
+        flow=flow,
         name=name,
         work_pool_name="process",
         job_variables={"env": {"PYTHONPATH": str(ROOT)}, "working_dir": str(ROOT), "labels": labels},
         path=str(ROOT),
-        entrypoint="tests/integration/lost_runs.py:lost",
+        entrypoint=f"tests/integration/lost_runs.py:{flow.fn.__name__}",
         skip_upload=True,
         load_existing=False,
         ignore_file=os.devnull,
@@ -207,6 +207,24 @@ def test_a_process_that_dies_under_its_worker_is_started_again_too(
         ended = until(lambda: (s := state(run)).is_final() and s, only.log.read_text())
     assert ended.type is StateType.COMPLETED, ended
     assert names(run).count(RESTARTED) == 1
+
+
+def test_the_runs_that_a_lost_run_has_started_go_on_and_are_waited_for_again(
+    home: Path, url: str, deployment: UUID, tmp_path: Path
+) -> None:
+    waits = deploy("waits", parent)
+    with worker(home, url) as only:
+        run = begin(waits, tmp_path)
+        until(lambda: tries(tmp_path), only.log.read_text())
+        os.kill(int(str(read(run).infrastructure_pid).rpartition(":")[2]), signal.SIGKILL)
+        again = tmp_path / "parents"
+        until(lambda: len(again.read_text().splitlines()) == 2, only.log.read_text())
+        (tmp_path / GO).touch()
+        ended = until(lambda: (s := state(run)).is_final() and s, only.log.read_text())
+    assert ended.type is StateType.COMPLETED, ended
+    (child,) = children(run)
+    assert names(child.id).count("Running") == 1
+    assert {"Crashed", RESTARTED}.isdisjoint(names(child.id))
 
 
 def test_with_no_restarts_left_to_it_a_run_is_crashed(home: Path, url: str, tmp_path: Path) -> None:
