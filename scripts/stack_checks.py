@@ -67,19 +67,18 @@ def is_taken(port: int) -> bool:
     return False
 
 
-def need_room(env: Mapping[str, str], gigabytes: float = BUILD_GB) -> None:
+def need_room(env: Mapping[str, str], gigabytes: float = BUILD_GB, copies: Path = ROOT / "docker/extra-ca") -> None:
     """Fail before a build where it could not end: no room on the disk, no right to write what it takes along."""
     root = Path(docker_says("info", "--format", "{{.DockerRootDir}}") or "/nowhere")
-    folder = root if root.exists() else ROOT  # the engine may be on another machine
+    folder = root if os.access(root, os.F_OK) else ROOT  # the engine may be on another machine
     free = shutil.disk_usage(folder).free / 1e9
     if free < gigabytes:
         raise UserError(
             f"only {free:.1f} GB are free where {folder} is, and the images may take {gigabytes:g} GB to build. "
             "`docker system df` says what takes room; `docker image prune` removes images without a name."
         )
-    copy = ROOT / "docker/extra-ca"
-    if env.get("EXTRA_CA_FILE") and not os.access(copy, os.W_OK, effective_ids=True):
-        raise UserError(f"cannot write {copy}, where the build takes EXTRA_CA_FILE from. Use a checkout of your own.")
+    if env.get("EXTRA_CA_FILE") and not os.access(copies, os.W_OK, effective_ids=True):
+        raise UserError(f"cannot write {copies}, where the build takes EXTRA_CA_FILE from. Use a checkout of your own.")
 
 
 def what_is_wrong(service: Service, project: str) -> str:

@@ -1,11 +1,8 @@
 """Settings: one list of defaults, and passwords that nobody else can read."""
 
-import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from cryptography.fernet import Fernet
@@ -179,24 +176,6 @@ def test_the_connector_hides_its_password_and_checks_its_port() -> None:
     assert "s3cret!" not in repr(block) + str(block.dict())
     with pytest.raises(UserError, match="WAREHOUSE_PORT=x"):
         connector({**env, "WAREHOUSE_PORT": "x"})
-
-
-@pytest.fixture
-def folder_of_another() -> Iterator[Path]:
-    """A folder that we may enter and not write, with a file that we may not read; root is nobody meanwhile."""
-    with TemporaryDirectory(dir="/tmp") as made:
-        folder = Path(made)
-        (folder / "theirs").write_text("NETWORK=theirs")
-        (folder / "theirs").chmod(0o000)
-        folder.chmod(0o555)
-        user = os.geteuid()
-        if user == 0:
-            os.seteuid(65534)
-        try:
-            yield folder
-        finally:
-            os.seteuid(user)
-            folder.chmod(0o755)
 
 
 def test_the_demo_reads_the_stand_ins_and_gives_them_no_key_of_yours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,9 +82,15 @@ def test_volumes_are_those_of_the_compose_file() -> None:
 
 
 def test_a_disk_too_full_for_a_build_is_said_before_it() -> None:
-    need_room(own(EXTRA_CA_FILE=""), gigabytes=0.000_001)
+    need_room({"EXTRA_CA_FILE": ""}, gigabytes=0.000_001)
     with pytest.raises(UserError, match=r"only \d+\.\d GB are free where /.*may take 1e\+09 GB"):
         need_room(own(EXTRA_CA_FILE=""), gigabytes=1e9)
+
+
+def test_a_build_that_cannot_take_the_certificates_along_is_said_before_it(folder_of_another: Path) -> None:
+    with pytest.raises(UserError, match=f"cannot write {folder_of_another}, where the build takes EXTRA_CA_FILE from"):
+        need_room({"EXTRA_CA_FILE": "/etc/ssl/ours.pem"}, gigabytes=0, copies=folder_of_another)
+    need_room({"EXTRA_CA_FILE": ""}, gigabytes=0, copies=folder_of_another)
 
 
 @pytest.mark.parametrize("action", ["up", "down", "clean", "logs"])
