@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 PARTS: dict[str, tuple[str, ...]] = {
-    "orchestration": ("environments", "jobs", "workpools", "scripts"),
+    "orchestration": ("control", "environments", "jobs", "workpools", "scripts"),
     "emulators": (
         *("tests/__init__.py", "tests/emulators"),
         *("scripts/__init__.py", "scripts/gcp_key.py", "scripts/settings.py"),

@@ -1,13 +1,9 @@
-"""Delete what no job can use from the installed packages, and say how many megabytes that was.
+"""What no image needs of the packages that it holds: `layers.py` leaves it out.
 
 The list is short on purpose: files for developers, and native libraries of services that no job talks to. Every entry
 has its reason; tests/containers imports the job and runs it afterwards.
 """
 
-import argparse
-import shutil
-import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 
 # pattern below site-packages -> why nobody misses it
@@ -40,7 +36,7 @@ JOBS_ONLY: dict[str, str] = {
     "apprise": "e-mail and chat notifications, which the server sends",
 }
 # Prefect looks for these at import, and takes a second longer when one is missing: a name stays, and says why.
-STUB = 'raise ImportError("left out of this image, see docker/slim.py")\n'
+STUB = Path(__file__).with_name("stub.py")
 STUBBED = ("kubernetes",)
 
 
@@ -51,27 +47,12 @@ def entries(job: str) -> dict[str, str]:
     return EVERYWHERE | CALLERS_ONLY | ({} if job == "orchestration" else JOBS_ONLY)
 
 
-def files_below(path: Path) -> Iterator[Path]:
-    """The regular files at or below a path."""
-    yield from (p for p in ([path] if path.is_file() else path.rglob("*")) if p.is_file())
+def left_out(image: str, packages: Path) -> set[Path]:
+    """The files below site-packages that an image does without."""
+    hits = [hit for pattern in entries(image) for hit in packages.glob(pattern)]
+    return {path for hit in hits for path in ([hit] if hit.is_file() else hit.rglob("*"))}
 
 
-def main() -> None:
-    """Delete, and print a line per pattern."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--job", required=True)
-    parser.add_argument("--packages", type=Path, default=Path(sysconfig.get_path("purelib")))
-    args = parser.parse_args()
-    for pattern, reason in entries(args.job).items():
-        size = 0
-        for path in list(args.packages.glob(pattern)):
-            size += sum(file.stat().st_size for file in files_below(path))
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if pattern in STUBBED and size:
-            (args.packages / pattern).mkdir(exist_ok=True)
-            (args.packages / pattern / "__init__.py").write_text(STUB)
-        print(f"{size / 1e6:7.1f} MB  {pattern}: {reason}")
-
-
-if __name__ == "__main__":
-    main()
+def stubs(image: str, packages: Path) -> dict[Path, Path]:
+    """Modules that are left out and keep their name: where they would be -> the file that says why."""
+    return {packages / name / "__init__.py": STUB for name in STUBBED if name in entries(image)}

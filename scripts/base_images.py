@@ -3,10 +3,10 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-from scripts.docker import docker, docker_says, image_exists
+from scripts.build_progress import Progress, failure, side_by_side
+from scripts.docker import docker_says, image_exists
 from scripts.settings import ROOT, UserError, write_setting
 
 # setting -> (our own image, folder with the list of Debian packages)
@@ -18,13 +18,18 @@ BOOTSTRAPPED = {
 
 def base(env: dict[str, str]) -> None:
     """Have BASE_IMAGE and POSTGRES_IMAGE: here already, else pulled, else made from Debian's packages."""
-    for setting, (ours, folder) in BOOTSTRAPPED.items():
-        image = env[setting]
-        if image_exists(image) or (image != ours and pull(image)):
-            continue
-        if not image_exists(ours):
-            print(f"{image} can't be pulled: building {ours} from Debian's packages (a minute)", flush=True)
-            bootstrap(ours, ROOT / folder)
+    wanted = {name: env[name] for name in BOOTSTRAPPED if not image_exists(env[name])}
+    wanted = {name: image for name, image in wanted.items() if image == BOOTSTRAPPED[name][0] or not pull(image)}
+    missing = {
+        ours: ROOT / folder for ours, folder in (BOOTSTRAPPED[name] for name in wanted) if not image_exists(ours)
+    }
+    if missing:
+        print(f"{' and '.join(wanted.values())} can't be pulled: made from Debian's packages", flush=True)
+        need_mmdebstrap()
+        with Progress(list(missing)).shown() as progress:
+            side_by_side(progress, lambda image: bootstrap(image, missing[image], progress), list(missing))
+    for setting in wanted:
+        ours, _ = BOOTSTRAPPED[setting]
         write_setting(setting, ours)
         env[setting] = ours
         print(f"{setting}={ours} (noted in .env)", flush=True)
@@ -35,25 +40,30 @@ def pull(image: str) -> bool:
     return subprocess.run(["docker", "pull", "--quiet", image], capture_output=True).returncode == 0
 
 
-def bootstrap(image: str, folder: Path) -> None:
+def bootstrap(image: str, folder: Path, progress: Progress | None = None) -> None:
     """Make an image of Debian bookworm with the packages of folder/packages.txt, and folder/Dockerfile on top."""
     need_mmdebstrap()
+    progress = progress or Progress([image])
     lines = (folder / "packages.txt").read_text().splitlines()
     packages = ",".join(line for line in lines if line and not line.startswith("#"))
-    options = ["--variant=essential", f"--include={packages}", "--quiet"]
+    options = ["--variant=essential", f"--include={packages}"]
     # usrmerge would bring in 45 MB of Perl for what this hook does in a line.
     options += ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"]
     for path in ("man/*", "doc/*", "locale/*", "info/*"):
         options.append(f"--dpkgopt=path-exclude=/usr/share/{path}")
     options.append("--dpkgopt=path-include=/usr/share/doc/*/copyright")  # licences are carried through
     root = f"{image}-root" if (folder / "Dockerfile").exists() else image
-    debian = subprocess.Popen(["mmdebstrap", *options, "bookworm", "-"], stdout=subprocess.PIPE)
-    imported = subprocess.run(["docker", "import", "-", root], stdin=debian.stdout, stdout=subprocess.DEVNULL)
-    if debian.wait() or imported.returncode:
-        docker_says("rmi", root)
-        raise UserError(f"mmdebstrap could not make {image} (see above); it needs a Debian mirror")
-    if root != image:
-        docker("build", "--quiet", "--build-arg", f"ROOT={root}", "--tag", image, str(folder))
+    with progress.build(image) as told:
+        debian = subprocess.Popen(
+            ["mmdebstrap", *options, "bookworm", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        imported = subprocess.Popen(["docker", "import", "-", root], stdin=debian.stdout, stdout=subprocess.DEVNULL)
+        progress.read(told, debian.stderr or ())
+        if debian.wait() or imported.wait():
+            docker_says("rmi", root)
+            raise UserError(f"{failure(told)}\nmmdebstrap needs a Debian mirror")
+        if root != image:
+            progress.run(told, ["docker", "build", "--build-arg", f"ROOT={root}", "--tag", image, str(folder)])
 
 
 def need_mmdebstrap() -> None:
@@ -63,4 +73,6 @@ def need_mmdebstrap() -> None:
     if os.geteuid() or not shutil.which("apt-get"):
         raise UserError("install mmdebstrap first (Debian, Ubuntu: sudo apt-get install mmdebstrap)")
     for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "mmdebstrap"]):
-        subprocess.run(["apt-get", *command], check=True, stdout=sys.stderr)
+        done = subprocess.run(["apt-get", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise UserError(f"mmdebstrap could not be installed:\n{done.stdout}")

@@ -1,6 +1,7 @@
 """Build the images: one per job, the server's and the stand-ins'."""
 
 import argparse
+import os
 import subprocess
 import sys
 import tomllib
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.base_images import base
+from scripts.build_progress import Progress, side_by_side
 from scripts.docker import docker, docker_says, image_exists, need_engine
 from scripts.settings import ROOT, UserError, image_tag, settings
 
@@ -33,7 +35,7 @@ def image_name(name: str, env: Mapping[str, str]) -> str:
     return f"{env['IMAGE_PREFIX']}/{name}:{env['TAG']}"
 
 
-def build(name: str, env: Mapping[str, str]) -> str:
+def build(name: str, env: Mapping[str, str], progress: Progress) -> str:
     """Build one image and import its code in a container without network; the image's full name."""
     image = image_name(name, env)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -41,14 +43,16 @@ def build(name: str, env: Mapping[str, str]) -> str:
     remote = subprocess.run(["git", "remote", "get-url", "origin"], cwd=ROOT, capture_output=True, text=True)
     args["SOURCE_URL"] = remote.stdout.strip() or "unknown"
     build_args = [part for key, value in args.items() for part in ("--build-arg", f"{key}={value}")]
-    print(f"building {image}", flush=True)
     target, modules = SERVED.get(name, ("job", f"jobs.{name.replace('-', '_')}.flow"))
-    docker("build", "--quiet", "--file", "docker/Dockerfile", "--target", target, *build_args, "--tag", image, ".")
-    try:
-        check_import(modules, image)
-    except UserError:
-        docker_says("rmi", image)  # or it would pass for a good one
-        raise
+    command = ["docker", "build", "--file", "docker/Dockerfile", "--target", target, *build_args, "--tag", image, "."]
+    with progress.build(name) as told:
+        progress.run(told, command, env={**os.environ, "BUILDKIT_PROGRESS": "plain"})
+        told.step = "importing its code"
+        try:
+            check_import(modules, image)
+        except UserError:
+            docker_says("rmi", image)  # or it would pass for a good one
+            raise
     return image
 
 
@@ -80,7 +84,12 @@ def build_all(names: list[str], env: dict[str, str]) -> list[str]:
     need_engine()
     base(env)
     put_extra_ca(env)
-    return [build(name, env) for name in names or known]
+    wanted = names or known
+    print(f"building {len(wanted)} image(s) of {env['IMAGE_PREFIX']}, {env['TAG']}", flush=True)
+    with Progress(wanted).shown() as progress:
+        # The first makes what all stand on; side by side from the start, each would.
+        first = build(wanted[0], env, progress)
+        return [first, *side_by_side(progress, lambda name: build(name, env, progress), wanted[1:])]
 
 
 def build_missing(names: list[str], env: dict[str, str]) -> None:

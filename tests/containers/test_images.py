@@ -108,10 +108,22 @@ def test_keeps_no_secret_and_no_extra_ca(images: dict[str, str], env: dict[str, 
         assert inside(image, "sh", "-c", find) == ""
 
 
+def test_what_the_jobs_hold_in_common_is_stored_once(images: dict[str, str]) -> None:
+    layers = {name: inspect(image)["RootFS"]["Layers"] for name, image in images.items()}
+    own = 3  # the rest of its packages, the code, the flows
+    shared = layers["web-to-postgres"][:-own]
+    assert [layers[name][:-own] for name in jobs()] == [shared] * len(jobs())
+    assert layers["orchestration"][: len(shared) - 1] == shared[:-1]  # Prefect; only the jobs have pyarrow
+    history = docker_says("history", "--format", "{{.Size}}", "--human=false", images["web-to-gcs"]).splitlines()
+    sizes = [int(size) for size in history if size != "0"]
+    assert sum(sizes[:own]) < 0.2 * sum(sizes)
+
+
 def test_a_code_change_is_one_small_layer(images: dict[str, str], tmp_path: Path) -> None:
     job = images["web-to-postgres"]
     tree = tmp_path / "tree"
     for part in (
+        "control",
         "docker",
         "jobs",
         "workpools",

@@ -1,0 +1,1 @@
+raise ImportError("left out of this image, see docker/slim.py")
