@@ -7,17 +7,17 @@ from collections.abc import Iterable
 
 from scripts.base_images import base
 from scripts.databases import check_passwords, have_reader
-from scripts.docker import compose, docker_says, image_exists, need_engine
+from scripts.docker import compose, image_exists, need_engine
 from scripts.gcp_key import read_key
 from scripts.images import SERVED, build_missing, image_name, jobs
 from scripts.move_records import OLD, move_records, to_be_moved
-from scripts.services import OF_PROJECT, inspected, services, volumes
+from scripts.services import services, volumes
 from scripts.settings import PASSWORDS, UserError, fill_env, settings
 from scripts.stack_checks import need_ports, need_room, what_is_wrong
+from scripts.take_down import take_down
 
 PROFILES = {"emulators": ("gcs", "bigquery"), "demo": ("sources", "buses"), "cloud-worker": ("cloud-worker",)}
 DATABASES = ("postgres", "prefect-db")
-RUN = "io.prefect.flow-run-id"  # Prefect's label on a run's container
 STAND_INS = {
     "TAXI_URL": "http://sources:8000/nyc-tlc-data/releases/download",
     "BUS_FEED_URL": "http://buses:8001/api/v1/gtfsrtdatafeed/",
@@ -133,52 +133,6 @@ def everything() -> dict[str, str]:
     """Settings with which compose sees every service. It insists on passwords even to stop: any value will do."""
     env = stack_settings("demo") | {"COMPOSE_PROFILES": ",".join(PROFILES)}
     return env | {name: env.get(name) or "none" for name in PASSWORDS}
-
-
-def take_down(env: dict[str, str], *more: str) -> None:
-    """The worker first, so that it starts nothing new; then the jobs, which hold the network and note their own end."""
-    project = env["COMPOSE_PROJECT_NAME"]
-    mine = ("--filter", OF_PROJECT + project)
-    if paused := docker_says("ps", "--quiet", "--filter", "status=paused", *mine).split():
-        docker_says("unpause", *paused)  # who is frozen hears no signal
-    compose(env, "stop", "worker")
-    networks = docker_says("network", "ls", "--format", "{{.Name}}", *mine).split()
-    remove_runs(env["NETWORK"], networks)
-    try:
-        compose(env, "down", *more, "--remove-orphans")
-    except UserError:
-        # A worker outside of the stack may have begun a run meanwhile, which holds a network.
-        if not remove_runs(env["NETWORK"], networks):
-            raise
-        compose(env, "down", *more, "--remove-orphans")
-    remove_runs(env["NETWORK"], networks)
-    if left := docker_says(
-        "network", "ls", "--quiet", *mine
-    ).split():  # an older version's, which compose knows no more
-        docker_says("network", "rm", *left)
-
-
-def remove_runs(stack: str, networks: Iterable[str]) -> bool:
-    """Stop and remove the containers of runs, in whatever state they are; whether there were any."""
-    found = run_containers(stack, networks)
-    states = {one["Id"]: one["State"]["Status"] for one in inspected(found)}
-    if paused := [one for one, state in states.items() if state == "paused"]:
-        docker_says("unpause", *paused)
-    if running := [one for one, state in states.items() if state in ("running", "paused", "restarting")]:
-        print(f"stopping {len(running)} run(s)", flush=True)
-        docker_says("stop", *running)
-    if found:
-        docker_says("rm", "--force", "--volumes", *found)  # as the worker would have
-    if left := run_containers(stack, networks):
-        raise UserError(f"containers that Docker does not remove: {' '.join(one[:12] for one in left)}")
-    return bool(found)
-
-
-def run_containers(stack: str, networks: Iterable[str]) -> list[str]:
-    """Ids of the stack's job containers, of any state: by our label, and by network those of an older version."""
-    asked = [[f"label=longshore.stack={stack}"], *([f"label={RUN}", f"network={one}"] for one in networks)]
-    said = [[part for one in filters for part in ("--filter", one)] for filters in asked]
-    return sorted({one for some in said for one in docker_says("ps", "--all", "--quiet", "--no-trunc", *some).split()})
 
 
 def clean(yes: bool) -> None:

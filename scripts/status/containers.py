@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from control.labels import RUN, STACK
 from scripts.docker import docker_says
 from scripts.services import Service, inspected, services
-
-STACK, RUN = "longshore.stack", "io.prefect.flow-run-id"
 
 
 @dataclass(frozen=True)
