@@ -43,6 +43,7 @@ class Careful(Base):  # type: ignore[misc]
 
     what = "container"
     usual = Patience()
+    owns_process = False  # set by main(): then this process ends with the worker
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -79,9 +80,10 @@ class Careful(Base):  # type: ignore[misc]
 
     async def setup(self) -> None:
         await super().setup()
-        alive.touch()
-        ending.on_stop(self._stop)
-        ending.watch_loop(seconds("HUNG", 120), asyncio.get_running_loop())
+        if self.owns_process:
+            alive.touch()
+            ending.on_stop(self._stop)
+            ending.watch_loop(seconds("HUNG", 120), asyncio.get_running_loop())
 
     async def get_and_submit_flow_runs(self) -> Any:
         found = await super().get_and_submit_flow_runs()

@@ -37,7 +37,7 @@ from workpools.reconcile import Job, Patience, Phase
 PASSING = {429, 500, 502, 503, 504}
 MINUTES = 10  # for which a request is repeated
 POLL = 2  # seconds between looks at a new job
-LEFT_FOR = timedelta(days=1)  # for which an ended run's job is looked for
+AT_START, LATER = timedelta(days=1), timedelta(hours=2)  # since when a run was due whose job may be left
 BEGINS_WITHIN = timedelta(minutes=10)  # from a job's making to its execution
 GONE = "The job or its execution is gone from Cloud Run: it was cancelled or deleted."
 log = logging.getLogger("prefect.workers.cloud-run")
@@ -118,8 +118,10 @@ class CarefulCloudRun(Careful):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._configurations: dict[str, Any] = {}  # by job
+        self._back = AT_START
         self._deleted: set[UUID] = set()  # ended runs whose jobs are gone
         self._said: dict[str, str] = {}  # why an execution failed, by job
+        self._begun: dict[str, str] = {}  # run -> job, of those that this worker watches
 
     def place(self) -> str:
         """One for all workers: what one sees of a job all see."""
@@ -130,16 +132,17 @@ class CarefulCloudRun(Careful):
 
     async def find_jobs(self, runs: Sequence[FlowRun]) -> list[Job]:
         """By their names: no worker may list a project's jobs. With those that ended runs have left behind."""
-        ended = await run_states.read_ended(self._client, self._work_pool_name, datetime.now(UTC) - LEFT_FOR)
+        after = datetime.now(UTC) - self._back
+        ended = await run_states.read_ended(self._client, self._work_pool_name, after)
+        self._deleted &= {run.id for run in ended}
         found = []
         for run in [*runs, *(run for run in ended if run.id not in self._deleted)]:
-            if not run.infrastructure_pid or str(run.id) in self._watched:
+            if not (name := run.infrastructure_pid or self._begun.get(str(run.id))):
                 continue
             try:
                 made = await self._get_configuration(run)
             except ObjectNotFound:  # its deployment is gone, and with it where its jobs are
                 continue
-            name = run.infrastructure_pid
             self._configurations[name] = made
             try:
                 found.append(await asyncio.to_thread(self._find_job, str(run.id), name, made))
@@ -148,13 +151,18 @@ class CarefulCloudRun(Careful):
                     raise
                 if run_states.phase(run) is Phase.ENDED:
                     self._deleted.add(run.id)
+        self._back = LATER
         return found
 
     async def remove_job(self, job: str) -> None:
         await asyncio.to_thread(self._delete_job, job, self._configurations[job])
 
     async def run(self, flow_run: FlowRun, configuration: Any, task_status: Any = None) -> Any:
-        result = await super().run(flow_run, configuration, task_status)
+        self._begun[str(flow_run.id)] = configuration.job_name
+        try:
+            result = await super().run(flow_run, configuration, task_status)
+        finally:
+            del self._begun[str(flow_run.id)]
         if said := self._said.pop(configuration.job_name, ""):
             self._ends[str(flow_run.id)] = f"The {self.what} ended before the run did: {said}", may_pass(said)
         return result

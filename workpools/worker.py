@@ -193,6 +193,7 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # Inherited, as from a shell's background. Prefect stops by sending this to itself, and would go on for ever.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    Careful.owns_process = True
     be_patient(waiting=alive.touch)
     start = ["worker", "start", "--type", args.type, "--install-policy", "never"]
     app([*start, "--pool", args.pool, "--name", args.name or f"{args.type}-worker"])
