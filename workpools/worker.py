@@ -190,9 +190,6 @@ def main() -> None:
     args = parser.parse_args()
     # As the first process of a container it would be deaf to this until Prefect listens.
     signal.signal(signal.SIGTERM, lambda *_: ending.leave(0))
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # Inherited, as from a shell's background. Prefect stops by sending this to itself, and would go on for ever.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     Careful.owns_process = True
     be_patient(waiting=alive.touch)
     start = ["worker", "start", "--type", args.type, "--install-policy", "never"]
