@@ -22,6 +22,7 @@ from prefect.logging import get_logger
 AWAY = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError)
 FAULTS = {500, 502, 503, 504}
 FIRST, LONGEST = 0.25, 5.0  # seconds between two tries
+HICCUP = 2.0  # seconds away that are not worth a line in the log
 FAULTS_OF_A_READY_SERVER = 4  # in a row; what it still answers then is meant for this request
 EPHEMERAL = "ephemeral-prefect"  # the host of an API within this process
 MADE_BEFORE = "This run has already made this state transition."  # what Prefect's server says
@@ -39,6 +40,7 @@ class Patience:
     def __init__(self, seconds: float, waiting: Callable[[], None], exhausted: Callable[[str], None]) -> None:
         self.seconds, self.waiting, self.exhausted = seconds, waiting, exhausted
         self._since: float | None = None
+        self._told = False
         self._lock = threading.Lock()
 
     @property
@@ -50,13 +52,16 @@ class Patience:
         """Note that a request failed; `began` is when it was first tried. Raises ServerAway at patience's end."""
         server = f"The Prefect server at {request.url.netloc.decode().rpartition('@')[2]}"
         with self._lock:
-            new, self._since = self._since is None, self._since or time.monotonic()
-            over = time.monotonic() - min(self._since, began) >= self.seconds
+            now = time.monotonic()
+            self._since = self._since or now
+            over = now - min(self._since, began) >= self.seconds
+            tell = not self._told and now - self._since >= HICCUP
+            self._told |= tell
         if over:
             message = f"{server} was away for {self.seconds:g} s: {why}."
             self.exhausted(message)
             raise ServerAway(message, request=request)
-        if new:
+        if tell:
             log.warning("%s is away (%s). It is asked again for up to %g s.", server, why, self.seconds)
         self.waiting()
 
@@ -64,7 +69,8 @@ class Patience:
         """Note that the API is there."""
         with self._lock:
             since, self._since = self._since, None
-        if since is not None:
+            told, self._told = self._told, False
+        if since is not None and told:
             log.warning("The Prefect server is back after %.0f s.", time.monotonic() - since)
 
 
