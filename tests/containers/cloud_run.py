@@ -13,9 +13,9 @@ from uuid import UUID
 from prefect import get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun, Log, State
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from scripts.docker import docker_says
+from scripts.api import api_settings
+from scripts.docker import docker, docker_says
 from scripts.gcp_key import local_key, token_uri
 from scripts.images import jobs
 from scripts.stack import STAND_INS
@@ -30,6 +30,8 @@ PROJECT, REGION = "local", "us-central1"
 REGISTRY = f"{REGION}-docker.pkg.dev/{PROJECT}/longshore"
 PROFILE_SECRET = "longshore-prefect-profile"
 HELD = "relation = 'load_ledger'::regclass AND mode = 'ShareLock' AND granted"
+NETWORK = "longshore-test-google"
+SERVICES = ("prefect", "postgres", "gcs", "bigquery", "sources")
 OURS = ("python", "-m", "workpools.worker")
 PREFECTS_OWN = ("prefect", "worker", "start", "--install-policy", "never")
 
@@ -47,6 +49,7 @@ def deploy_env(stack: Mapping[str, str], images: Mapping[str, str], folder: Path
     return {
         **stack,
         "PREFECT_API_URL": api_url(stack),
+        "PREFECT_API_KEY": stack["PREFECT_PASSWORD"],
         "IMAGES_FILE": str(file),
         "REGISTRY": REGISTRY,
         "GCP_PROJECT": PROJECT,
@@ -67,11 +70,32 @@ def api_url(stack: Mapping[str, str]) -> str:
 def stand_in(
     stack: Mapping[str, str], images: Mapping[str, str], folder: Path, secrets: Mapping[str, bytes]
 ) -> Iterator[Front]:
-    """The stand-in, reached on the stack's network by the names of the real service.
+    """The stand-in, reached on a network by the names of the real service.
 
     A worker may do there what Terraform lets it, and no more.
     """
-    network = stack["NETWORK"]
+    with beside(stack) as network, serving(network, images, folder, secrets) as front:
+        yield front
+
+
+@contextmanager
+def beside(stack: Mapping[str, str]) -> Iterator[str]:
+    """The network of Cloud Run's containers, on which they find the stack's services by name."""
+    docker("network", "create", NETWORK, quiet=True)
+    found = {name: postgres(dict(stack), name) for name in SERVICES}
+    try:
+        for name, one in found.items():
+            docker("network", "connect", "--alias", name, NETWORK, one)
+        yield NETWORK
+    finally:
+        for one in found.values():
+            docker_says("network", "disconnect", "--force", NETWORK, one)
+        docker_says("network", "rm", NETWORK)
+
+
+@contextmanager
+def serving(network: str, images: Mapping[str, str], folder: Path, secrets: Mapping[str, bytes]) -> Iterator[Front]:
+    """The stand-in on this network."""
     gateway = json.loads(docker_says("network", "inspect", network))[0]["IPAM"]["Config"][0]["Gateway"]
     run = CloudRun(PROJECT, network, {pushed: images[job] for job, pushed in digests(images).items()}, secrets)
     with cloud_run(run, folder, gateway) as front:
@@ -116,13 +140,14 @@ class Place:
             key.write_text(json.dumps(local_key(token_uri(self.env["STORAGE_EMULATOR_HOST"]), PROJECT)))
         given = {
             "PREFECT_API_URL": "http://prefect:4200/api",
+            "PREFECT_API_KEY": self.env["PREFECT_API_KEY"],
             "PREFECT_WORKER_QUERY_SECONDS": "2",
             "GOOGLE_APPLICATION_CREDENTIALS": "/run/key.json",
             "HTTPLIB2_CA_CERTS": "/run/ca.crt",
             **env,
         }
         options = [f"--env={name}={value}" for name, value in given.items()]
-        options += ["--network", self.env["NETWORK"], f"--volume={key}:/run/key.json:ro"]
+        options += ["--network", NETWORK, f"--volume={key}:/run/key.json:ro"]
         options += [f"--volume={self.front.ca}:/run/ca.crt:ro", self.images["orchestration"]]
         with container(*options, *command, "--pool", kind, "--type", kind) as made:
             wait_for(lambda: "started!" in logs(made), 90)
@@ -162,7 +187,7 @@ class Place:
             async with get_client() as client:
                 return await getattr(client, method)(*given, **named)
 
-        with temporary_settings({PREFECT_API_URL: self.env["PREFECT_API_URL"]}):
+        with api_settings(self.env):
             return asyncio.run(call())
 
     def begin(self, path: str, parameters: dict[str, Any], **job_variables: Any) -> UUID:

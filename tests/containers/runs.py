@@ -9,6 +9,7 @@ from typing import Any
 
 from google.cloud import bigquery, storage
 
+from control.labels import STACK
 from jobs.late_buses.deployment import LIVE
 from scripts.docker import docker_says
 from scripts.settings import PASSWORDS, ROOT
@@ -43,9 +44,8 @@ def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
 
 
 def job_containers() -> list[str]:
-    """Ids of the job containers on our network, running or not."""
-    label = "io.prefect.deployment-name"
-    return docker_says("ps", "-aq", "--filter", f"label={label}", "--filter", f"network={PROJECT}").split()
+    """Ids of the job containers of our stack, of any state."""
+    return docker_says("ps", "-aq", "--filter", f"label={STACK}={PROJECT}").split()
 
 
 def check_locked_up(job: dict[str, Any], env: dict[str, str]) -> None:
@@ -77,7 +77,8 @@ def ask(env: dict[str, str], path: str, body: object = None) -> Any:
     """What the stack's Prefect answers: a GET, or with a body a POST."""
     data = None if body is None else json.dumps(body).encode()
     url = f"http://127.0.0.1:{env['PREFECT_PORT']}/api/{path}"
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    key = {"Authorization": f"Bearer {env['PREFECT_PASSWORD']}"}
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **key})
     with urllib.request.urlopen(request, timeout=60) as answer:
         text = answer.read()
     return json.loads(text) if text else None

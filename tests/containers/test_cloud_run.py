@@ -18,11 +18,10 @@ from tests.emulators.cloud_run.service import Fault
 from workpools.cloud_run import memory
 
 POOLS = ["cloud-run", "cloud-run-v2"]
-KEY = "pnu_0123456789abcdef"
-PROFILE = f"""active = "cloud"
+PROFILE = """active = "cloud"
 [profiles.cloud]
 PREFECT_API_URL = "http://prefect:4200/api"
-PREFECT_API_KEY = "{KEY}"
+PREFECT_API_KEY = "KEY"
 PREFECT_LOGGING_LEVEL = "DEBUG"
 """
 TRIPS = {"dataset": "green", "year": 2021, "months": [1]}
@@ -35,7 +34,9 @@ ROWS = "SELECT count(*), (SELECT count(*) FROM load_ledger) FROM green_taxi_trip
 def here(stack: dict[str, str], images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The stand-in beside the stack; the stack is as before when it is gone."""
     folder = tmp_path_factory.mktemp("cloud-run")
-    with place(stack, images, folder, {PROFILE_SECRET: PROFILE.encode()}) as made:
+    with place(
+        stack, images, folder, {PROFILE_SECRET: PROFILE.replace('KEY"', f'{stack["PREFECT_PASSWORD"]}"').encode()}
+    ) as made:
         try:
             yield made
         finally:
@@ -54,7 +55,7 @@ def pool(request: pytest.FixtureRequest, here: Place) -> str:
 @pytest.fixture(scope="module")
 def worker(here: Place, pool: str) -> Iterator[str]:
     """Our worker of the pool, with a key for Prefect, as with Prefect Cloud."""
-    with here.worker(pool, OURS, PREFECT_API_KEY=KEY) as container:
+    with here.worker(pool, OURS) as container:
         yield container
 
 
@@ -104,7 +105,7 @@ def test_prefects_key_comes_to_the_job_as_a_file(here: Place, worker: str, quiet
     (created,) = here.front.asked("jobs.create")
     assert PROFILE_SECRET in json.dumps(created.body)
     assert "PREFECT_API_KEY" not in json.dumps(created.body)
-    assert KEY not in json.dumps([one.body for one in here.front.requests])
+    assert here.env["PREFECT_API_KEY"] not in json.dumps([one.body for one in here.front.requests])
     # Only that file asks for them.
     wait_for(lambda: [line for line in here.said(started) if line.level == logging.DEBUG])
 

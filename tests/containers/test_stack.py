@@ -50,11 +50,31 @@ def test_every_port_is_bound_to_this_machine_only(stack: dict[str, str]) -> None
 
 def test_a_role_can_enter_its_own_database_only(stack: dict[str, str]) -> None:
     psql = "PGPASSWORD={} psql -h 127.0.0.1 -U {} -d {} -Atc 'SELECT 1'"
-    cases = {("warehouse", "warehouse"): "1", ("warehouse", "prefect"): "", ("prefect", "prefect"): "1"}
-    for (role, database), answer in cases.items():
-        password = stack["WAREHOUSE_PASSWORD" if role == "warehouse" else "PREFECT_DB_PASSWORD"]
-        shell = psql.format(password, role, database)
-        assert docker_says("exec", container(stack, "postgres"), "sh", "-c", shell) == answer
+    roles = {
+        "warehouse": "WAREHOUSE_PASSWORD",
+        "warehouse_reader": "WAREHOUSE_READER_PASSWORD",
+        "prefect": "PREFECT_DB_PASSWORD",
+    }
+    cases = {
+        ("postgres", "warehouse", "warehouse"): "1",
+        ("postgres", "warehouse_reader", "warehouse"): "1",
+        ("postgres", "warehouse", "postgres"): "",
+        ("postgres", "prefect", "warehouse"): "",
+        ("prefect-db", "prefect", "prefect"): "1",
+        ("prefect-db", "warehouse", "prefect"): "",
+    }
+    for (service, role, database), answer in cases.items():
+        shell = psql.format(stack[roles[role]], role, database)
+        assert docker_says("exec", container(stack, service), "sh", "-c", shell) == answer, (service, role, database)
+
+
+def test_the_maps_role_reads_and_cannot_write(stack: dict[str, str]) -> None:
+    assert run(stack, '{"year": 2021, "months": [1]}').returncode == 0
+    reader = f"PGPASSWORD={stack['WAREHOUSE_READER_PASSWORD']} psql -h 127.0.0.1 -U warehouse_reader -d warehouse -Atc"
+    reads, writes = '"SELECT count(*) > 0 FROM load_ledger"', '"SET transaction_read_only=off; DELETE FROM load_ledger"'
+    inside = ("exec", container(stack, "postgres"), "sh", "-c")
+    assert docker_says(*inside, f"{reader} {reads}") == "t"
+    assert "permission denied" in docker_says(*inside, f"{reader} {writes} 2>&1")
 
 
 def test_a_run_through_the_worker_loads_the_rows(stack: dict[str, str]) -> None:
