@@ -8,6 +8,7 @@ from docker.errors import APIError, NotFound
 
 from control.labels import RUN, STACK, TIMEOUT
 from docker import DockerClient
+from jobs.common.engine import OVERDUE
 from workpools.reconcile import Job
 
 KILLED = 137
@@ -56,6 +57,8 @@ def how_ended(container: dict[str, Any]) -> tuple[str, bool]:
     if state.get("OOMKilled"):
         mib = container["HostConfig"].get("Memory", 0) // 2**20
         return f"exit code {state['ExitCode']}, out of memory ({mib} MiB, memory_mib of its deployment)", False
+    if state["ExitCode"] == OVERDUE:
+        return f"exit code {OVERDUE}, over its time limit", False
     said = f"exit code {state['ExitCode']}" + (", killed" if state["ExitCode"] == KILLED else "")
     return f"{said}; {state['Error']}" if state.get("Error") else said, True
 

@@ -22,6 +22,7 @@ from prefect.workers.process import ProcessWorker
 from prefect_docker.worker import DockerWorker, DockerWorkerJobConfiguration
 
 from control.labels import RUN, STACK
+from jobs.common.engine import OVERDUE
 from jobs.common.patience import be_patient
 from workpools import alive, docker_runs, ending, process_runs
 from workpools.careful import Careful
@@ -151,7 +152,8 @@ class CarefulProcessWorker(Careful, ProcessWorker):
             result = await super().run(flow_run, configuration, noting)
         finally:
             self._numbers.discard(noting.number)
-        self._ends[str(flow_run.id)] = f"The process ended before the run did: exit code {result.status_code}.", True
+        code = result.status_code
+        self._ends[str(flow_run.id)] = f"The process ended before the run did: exit code {code}.", code != OVERDUE
         return result
 
     def end_jobs(self, by: float) -> None:

@@ -248,6 +248,11 @@ def test_a_container_without_memory_names_its_limit() -> None:
     )
 
 
+def test_a_container_that_kept_its_time_limit_itself_is_not_tried_again() -> None:
+    found = read_container(container("exited", 124), NOW)
+    assert (found.why, found.restart) == ("exit code 124, over its time limit", False)
+
+
 def test_a_container_that_nobody_started_has_ended() -> None:
     found = read_container(container("created"), NOW)
     assert found.ended is not None
