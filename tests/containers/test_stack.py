@@ -85,22 +85,35 @@ def test_a_run_through_the_worker_loads_the_rows(stack: dict[str, str]) -> None:
     assert job_containers() == []
 
 
-def test_kill_9_of_the_container_changes_nothing_and_the_rerun_is_right(stack: dict[str, str]) -> None:
-    before = sql(stack, LOADED), sql(stack, LEDGER)
+def test_kill_9_of_the_container_starts_the_run_again_and_every_row_is_there_once(stack: dict[str, str]) -> None:
+    before = sql(stack, LOADED)
     running = start(stack, FEBRUARY)
     (killed,) = job_containers()
     job = inspect(killed)
     docker_says("kill", "--signal", "KILL", killed)
-    output, _ = running.communicate(timeout=120)
-    assert running.returncode == 1, output
-    assert "Crashed" in output
-    assert (sql(stack, LOADED), sql(stack, LEDGER)) == before
+    output, _ = running.communicate(timeout=180)
+    assert running.returncode == 0, output
+    assert "-- Restarted: Started again." in output
+    assert "-- Completed" in output
     assert job_containers() == []
     check_locked_up(job, stack)
-    done = run(stack, FEBRUARY)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert int(sql(stack, LOADED)) > int(before[0])
-    assert sql(stack, LEDGER).split("|")[0] == "2"
+    assert int(sql(stack, LOADED)) > int(before)
+    assert sql(stack, LEDGER).split("|") == ["2", sql(stack, LOADED)]
+
+
+def test_a_run_that_is_killed_again_is_crashed_and_nothing_has_changed(stack: dict[str, str]) -> None:
+    before = sql(stack, LOADED), sql(stack, LEDGER)
+    with held(stack) as running:
+        (first,) = job_containers()
+        docker_says("kill", "--signal", "KILL", first)
+        wait_for(lambda: job_containers() not in ([], [first]))
+        (second,) = job_containers()
+        docker_says("kill", "--signal", "KILL", second)
+        output, _ = running.communicate(timeout=120)
+    assert running.returncode == 1, output
+    assert "-- Crashed: The container ended before the run did: exit code 137, killed." in output
+    assert (sql(stack, LOADED), sql(stack, LEDGER)) == before
+    wait_for(lambda: job_containers() == [])
 
 
 @contextmanager
@@ -138,7 +151,7 @@ def test_down_in_the_midst_of_a_run_ends_it_and_keeps_the_data(stack: dict[str, 
         down = make(stack, "down")
         running.kill()
         running.communicate()
-    left = docker_says("network", "ls", "-q", "--filter", f"name={PROJECT}")
+    left = docker_says("network", "ls", "-q", "--filter", f"name={PROJECT}-")
     done = make(stack, "up", "SOURCE=demo")  # first of all, for the tests that come after
     assert done.returncode == 0, done.stdout + done.stderr
     settle(stack)
