@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from jobs.common.bigquery.staging import SILENCE
 from scripts.chaos.faults import FAULTS, Stack
 from scripts.chaos.loads import APPENDS, LOADS, Load, need_demo, staging_tables
 from scripts.chaos.prefect import FINAL, Prefect
@@ -85,18 +86,26 @@ def check(stack: Stack, load: Load, expected: dict[str, int], tally: Tally) -> N
 
 
 def left(stack: Stack, api: Prefect, since: str) -> dict[str, int]:
-    """What should be gone, once the worker has had the time to tidy up."""
-    deadline = time.monotonic() + LEFT_WITHIN
-    while True:
-        found = {
+    """What should be gone, once the worker has had the time to tidy up, and the next load to drop what is left."""
+
+    def found() -> dict[str, int]:
+        return {
             "runs not ended": api.unfinished("flow_runs", since),
             "tasks not ended": api.unfinished("task_runs", since),
             "containers of jobs": len(stack.jobs()),
             "staging tables": staging_tables(stack.env),
         }
-        if not any(found.values()) or time.monotonic() > deadline:
-            return found
+
+    deadline = time.monotonic() + LEFT_WITHIN
+    while any(found().values()) and time.monotonic() < deadline:
         time.sleep(5)
+    if staging_tables(stack.env):
+        print(f"waiting for {SILENCE}, after which a load takes a staging table for a dead run's", flush=True)
+        time.sleep(SILENCE.total_seconds())
+        ended = Tally()
+        for load in (LOADS[2], APPENDS):
+            wait(api, [api.start(load.deployment, load.parameters, str(uuid4()))], ended)
+    return found()
 
 
 def table(tallies: dict[str, Tally]) -> str:

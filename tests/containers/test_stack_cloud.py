@@ -38,7 +38,7 @@ def test_web_to_gcs_writes_the_month_once(stack: dict[str, str]) -> None:
     assert job_containers() == []
 
 
-def test_kill_9_in_mid_upload_leaves_no_object_and_the_run_that_is_started_again_writes_it(stack: dict[str, str]) -> None:
+def test_kill_9_in_mid_upload_leaves_no_object_and_the_next_try_writes_it(stack: dict[str, str]) -> None:
     before = objects(stack)
     storage = container(stack, "gcs")
     uploads = ("exec", storage, "find", "/data/.cloudstorage/_resumable", "-type", "f", "-size", "+0")

@@ -10,7 +10,6 @@ import pytest
 
 from scripts.deployments import deployments
 from scripts.docker import docker, docker_says
-from scripts.images import image_name
 from scripts.settings import ROOT
 from scripts.stack import container
 from tests.containers.conftest import inspect
@@ -94,14 +93,14 @@ def addresses(stack: dict[str, str], internet: str) -> dict[str, list[str]]:
     return found
 
 
-def job(env: dict[str, str], name: str) -> str:
+def job(env: dict[str, str], images: dict[str, str], name: str) -> str:
     """A container of a job, on the networks of its deployments."""
     made = {"WAREHOUSE_HOST": "postgres", "PREFECT_API_URL": "", **env}
     one = next(one for one in deployments() if name in (one.job, one.flow) and (one.job == name or one.flow == name))
     networks = pool.networks(one, made)
     locked = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=10001:10001"]
     called = f"{PROJECT}-reach-{next(_names)}"
-    docker("create", "--name", called, "--network", networks[0], *locked, image_name(one.job, env), *PAUSE, quiet=True)
+    docker("create", "--name", called, "--network", networks[0], *locked, images[one.job], *PAUSE, quiet=True)
     for network in networks[1:]:
         docker("network", "connect", network, called)
     docker("start", called, quiet=True)
@@ -116,10 +115,10 @@ def reached(inside: str, places: list[str]) -> set[str]:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_each_reaches_what_the_table_says_and_nothing_else(
-    row: str, stack: dict[str, str], addresses: dict[str, list[str]]
+    row: str, stack: dict[str, str], images: dict[str, str], addresses: dict[str, list[str]]
 ) -> None:
     ours = row.startswith("job ")
-    inside = job(stack, row.removeprefix("job ")) if ours else container(stack, row)
+    inside = job(stack, images, row.removeprefix("job ")) if ours else container(stack, row)
     try:
         found = reached(inside, [place for places in addresses.values() for place in places])
     finally:
