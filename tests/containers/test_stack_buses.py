@@ -75,5 +75,5 @@ def test_the_page_is_locked_up_and_has_only_the_secrets_that_it_needs(stack: dic
     assert found["Config"]["User"].split(":")[0] != "0"
     assert docker_says("exec", found["Id"], "id", "-u") == "10001"
     kept = [name for name in PASSWORDS if any(stack[name] in line for line in found["Config"]["Env"])]
-    assert kept == ["WAREHOUSE_PASSWORD"]
+    assert kept == ["WAREHOUSE_READER_PASSWORD"]
     assert not [line for line in found["Config"]["Env"] if line.startswith("BODS_API_KEY")]

@@ -54,7 +54,7 @@ def test_kill_9_in_mid_upload_leaves_no_object_and_the_next_try_writes_it(stack:
     assert objects(stack) == before
     output, _ = running.communicate(timeout=180)
     assert running.returncode == 0, output
-    assert "-- Restarted: Started again." in output
+    assert "Restarted: Started again." in output
     check_locked_up(job, stack)
     (new,) = set(objects(stack)) - set(before)
     assert new == "data/yellow/yellow_tripdata_2021-02.parquet"
