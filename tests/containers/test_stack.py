@@ -104,7 +104,7 @@ def test_a_run_that_is_killed_again_is_crashed_and_nothing_has_changed(stack: di
     with held(stack) as running:
         (first,) = job_containers()
         docker_says("kill", "--signal", "KILL", first)
-        wait_for(lambda: job_containers() not in ([], [first]))
+        wait_for(lambda: [one for one in job_containers() if one != first and inspect(one)["State"]["Running"]])
         (second,) = job_containers()
         docker_says("kill", "--signal", "KILL", second)
         output, _ = running.communicate(timeout=120)
