@@ -32,8 +32,8 @@ def refusals(
 
 
 def _of_run(deployment: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
-    for name in sorted(set(run) - set(FREE)):
-        yield f"{name}: a run may change {', '.join(FREE)} of its deployment, and nothing else"
+    if other := sorted(set(run) - set(FREE)):
+        yield f"{', '.join(other)}: a run may change {', '.join(FREE)} of its deployment, and nothing else"
     known = deployment.get("labels", {}).get(labels.SETTINGS, "").split()
     for name in sorted(set(run.get("env") or {}) - set(known)):
         yield f"env {name}: not a setting of this job; it has {', '.join(known) or 'none'}"
