@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import docker.errors  # noqa: F401 - before Prefect, which else loads docker a second time: its errors are not those then
 import pytest
 from google.cloud import bigquery, storage
 from selenium.webdriver import Chrome, ChromeOptions

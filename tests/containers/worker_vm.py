@@ -17,9 +17,10 @@ import httpx
 
 from scripts.base_images import bootstrap
 from scripts.docker import docker_says, image_exists
-from scripts.settings import ROOT
+from scripts.settings import ROOT, new_password
 from tests.containers.runs import wait_for
 from tests.emulators.cloud_run.certificate import certificate
+from tests.emulators.servers import free_port
 
 NETWORK = f"longshore-test-vm-{os.getpid()}"
 REGISTRY = "europe-west1-docker.pkg.dev"
@@ -116,7 +117,8 @@ class Machine:
 
     def workers(self, pool: str = "cloud-run") -> dict[str, dict[str, Any]]:
         """The pool's workers that the server holds to be online, by name."""
-        answer = httpx.post(f"{self.prefect}/work_pools/{pool}/workers/filter", json={})
+        key = {"Authorization": f"Bearer {self.key}"}
+        answer = httpx.post(f"{self.prefect}/work_pools/{pool}/workers/filter", json={}, headers=key)
         found = answer.json() if answer.status_code == 200 else []
         return {worker["name"]: worker for worker in found if worker["status"] == "ONLINE"}
 
@@ -191,10 +193,18 @@ def machine(folder: Path, orchestration: str) -> Iterator[Machine]:
         stack.enter_context(container(*google, alias="metadata.google.internal secretmanager.googleapis.com"))
         address = stack.enter_context(registry(folder / "registry", image, token))
         pushed = push(orchestration, address, folder, token)
-        settings = ["--env", "PREFECT_SERVER_ANALYTICS_ENABLED=false", "--env", "PREFECT_UI_STATIC_DIRECTORY=/tmp/ui"]
-        server = container("--publish", "127.0.0.1::4200", *settings, orchestration, alias="prefect")
-        prefect = stack.enter_context(server)
-        url = f"http://{docker('port', prefect, '4200')}/api"
+        here = f"127.0.0.1:{free_port()}"
+        settings = {
+            "PREFECT_PASSWORD": key,
+            "PREFECT_TOKEN_KEY": new_password("PREFECT_TOKEN_KEY"),
+            "PREFECT_SERVER_ENCRYPTION_KEY": new_password("PREFECT_SERVER_ENCRYPTION_KEY"),
+            "PREFECT_HOSTS": f"{here},prefect:4200",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_UI_STATIC_DIRECTORY": "/tmp/ui",
+        }
+        given = [part for name, value in settings.items() for part in ("--env", f"{name}={value}")]
+        stack.enter_context(container("--publish", f"{here}:4200", *given, orchestration, alias="prefect"))
+        url = f"http://{here}/api"
         vm = stack.enter_context(container(*MACHINE, "--hostname", "longshore-worker-1", image, "sh", "-c", BOOT))
         for authority in (state, folder / "registry"):
             docker("cp", str(authority / "tls/ca.crt"), f"{vm}:/usr/local/share/ca-certificates/{authority.name}.crt")
