@@ -138,14 +138,17 @@ def chaos(rounds: int, seed: int, only: str) -> int:
         said = ", ".join(f"{name} {rows:,}" for name, rows in expected.items())
         print(f"before the first fault: {said} rows (seed {seed})", flush=True)
         kinds = [name for name in FAULTS if only in name]
-        for number in range(rounds):
-            if number % len(kinds) == 0:
-                stack.chance.shuffle(kinds)
-            fault = kinds[number % len(kinds)]
-            began, before = time.monotonic(), Counter(tallies[fault].seen)
-            run_round(stack, api, fault, expected, tallies[fault], LOADS)
-            came = ", ".join(f"{count} {what}" for what, count in (tallies[fault].seen - before).items())
-            print(f"{number + 1} of {rounds}: {fault}: {came} ({time.monotonic() - began:.0f} s)", flush=True)
+        try:
+            for number in range(rounds):
+                if number % len(kinds) == 0:
+                    stack.chance.shuffle(kinds)
+                fault = kinds[number % len(kinds)]
+                began, before = time.monotonic(), Counter(tallies[fault].seen)
+                run_round(stack, api, fault, expected, tallies[fault], LOADS)
+                came = ", ".join(f"{count} {what}" for what, count in (tallies[fault].seen - before).items())
+                print(f"{number + 1} of {rounds}: {fault}: {came} ({time.monotonic() - began:.0f} s)", flush=True)
+        except KeyboardInterrupt:
+            print("stopped: what came until now", flush=True)
         remains = left(stack, api, since)
     finally:
         if watched:
