@@ -47,7 +47,7 @@ def remove_runs(stack: str, networks: Iterable[str]) -> bool:
     return bool(found)
 
 
-def run_containers(stack: str, networks: Iterable[str]) -> list[str]:
+def run_containers(stack: str, networks: Iterable[str] = ()) -> list[str]:
     """Ids of the stack's job containers, of any state: by our label, and by network those of an older version."""
     asked = [[f"label={STACK}={stack}"], *([f"label={RUN}", f"network={one}"] for one in networks)]
     said = [[part for one in filters for part in ("--filter", one)] for filters in asked]

@@ -13,7 +13,8 @@ from uuid import UUID
 from prefect_gcp import GcpCredentials
 from prefect_gcp.cloud_run import CloudRunJob
 
-from workpools.job import COMMAND, IN_IMAGE, JobDeployment
+from control.policy import COMMAND
+from workpools.job import IN_IMAGE, JobDeployment
 
 TYPE = "cloud-run"
 TEMPLATE = Path(__file__).with_name("cloud-run.json")

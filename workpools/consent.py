@@ -31,9 +31,9 @@ class Consenting(Base):  # type: ignore[misc]
         asked = copy.deepcopy(flow_run.job_variables or {})  # Prefect takes `env` out of it
         configuration = await super()._get_configuration(flow_run)
         deployment = configuration._related_objects["deployment"].job_variables or {}
-        wrong = refusals(Policy.from_env(os.environ), deployment, asked, configuration)
         # Not raised here: a run that is cancelled comes this way too.
-        self._refused[str(flow_run.id)] = wrong
+        if wrong := refusals(Policy.from_env(os.environ), deployment, asked, configuration):
+            self._refused[str(flow_run.id)] = wrong
         return configuration
 
     async def run(self, flow_run: FlowRun, configuration: Any, task_status: Any = None) -> Any:

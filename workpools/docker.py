@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from prefect.infrastructure.container import DockerContainer, ImagePullPolicy
 
 from control import labels
-from control.policy import CA_PATH, MIB, USER
+from control.policy import CA_PATH, COMMAND, MIB, USER
 from control.policy import SCRATCH as SCRATCH_BYTES
-from workpools.job import COMMAND, IN_IMAGE, REACHES, JobDeployment
+from workpools.job import IN_IMAGE, REACHES, JobDeployment
 
 TYPE = "docker"
 TEMPLATE = Path(__file__).with_name("docker.json")

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 IN_IMAGE = "/opt/prefect/flows"  # where every image keeps the code
-COMMAND = ["python", "-m", "jobs.common.engine"]  # one process, and 6 s sooner there than `prefect flow-run execute`
 
 # The web, the warehouse, Google Cloud (or its emulators): what a job may need to reach.
 REACHES = ("web", "warehouse", "cloud")

@@ -8,7 +8,8 @@ from typing import Any
 from prefect.infrastructure.process import Process
 from prefect.utilities.processutils import get_sys_executable
 
-from workpools.job import COMMAND, JobDeployment
+from control.policy import COMMAND
+from workpools.job import JobDeployment
 
 TYPE = "process"
 TEMPLATE = Path(__file__).with_name("process.json")

@@ -3,16 +3,14 @@
 import random
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
-from control import labels
 from scripts.docker import docker_says
 from scripts.settings import UserError
 from scripts.stack import container
+from scripts.take_down import run_containers
 
 EVERYTHING = ("worker", "engine", "prefect", "postgres", "prefect-db", "gcs", "bigquery", "sources", "buses", "map")
-KEPT = "unless-stopped"
 
 
 @dataclass
@@ -30,8 +28,7 @@ class Stack:
 
     def jobs(self) -> list[str]:
         """Containers of runs, whatever their state."""
-        mine = ("--filter", f"label={labels.STACK}={self.env['NETWORK']}", "--filter", f"label={labels.RUN}")
-        return docker_says("ps", "--all", "--quiet", *mine).split()
+        return run_containers(self.env["NETWORK"])
 
     def soon(self, least: float, most: float) -> None:
         """Wait for a moment of chance."""
@@ -66,7 +63,11 @@ def kill_all_of_a_run(stack: Stack) -> None:
 
 def restart(*services: str) -> Callable[[Stack], None]:
     """`docker restart`."""
-    return lambda stack: void(docker_says("restart", *(stack.service(name) for name in services)))
+
+    def fault(stack: Stack) -> None:
+        docker_says("restart", *(stack.service(name) for name in services))
+
+    return fault
 
 
 def freeze(*services: str, seconds: float = 20) -> Callable[[Stack], None]:
@@ -102,14 +103,9 @@ def cut(service: str, network: str, seconds: float = 15) -> Callable[[Stack], No
         try:
             time.sleep(seconds)
         finally:
-            with suppress(UserError):
-                docker_says("network", "connect", "--alias", service, name, found)
+            docker_says("network", "connect", "--alias", service, name, found)
 
     return fault
-
-
-def void(_: object) -> None:
-    """For calls whose answer nobody wants."""
 
 
 FAULTS: dict[str, Callable[[Stack], None]] = {

@@ -14,7 +14,7 @@ from tests.emulators.clients import clients
 
 Env = Mapping[str, str]
 MONTH = {"year": 2021, "months": [1], "force": True}
-LATE = "trip_id || start_date || stop_sequence || timestamp"
+LATE = "trip_id, start_date, stop_sequence, timestamp"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def of_bigquery(env: Env) -> tuple[int, int]:
 
 def of_late_buses(env: Env) -> tuple[int, int]:
     """Observations that both histories have, and different ones: an append may never double one."""
-    rows = sql(env, f"SELECT count(*), count(DISTINCT ({LATE.replace(' || ', ', ')})) FROM raw_late_buses")
+    rows = sql(env, f"SELECT count(*), count(DISTINCT ({LATE})) FROM raw_late_buses")
     return int(rows[0]), int(rows[1])
 
 

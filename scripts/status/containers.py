@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from control.labels import RUN, STACK
+from control.labels import RUN
 from scripts.docker import docker_says
 from scripts.services import Service, inspected, services
+from scripts.take_down import run_containers
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ def read_engine(env: Mapping[str, str]) -> Engine | None:
     """The engine's side now; None where no engine answers."""
     if not docker_says("version", "--format", "{{.Server.Version}}"):
         return None
-    ids = docker_says("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={STACK}={env['NETWORK']}").split()
-    found = [container(one) for one in inspected(ids)]
+    found = [container(one) for one in inspected(run_containers(env["NETWORK"]))]
     return Engine({one.run: one for one in found}, services(env["COMPOSE_PROJECT_NAME"]))
 
 

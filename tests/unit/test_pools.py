@@ -17,10 +17,11 @@ from prefect_gcp.workers.cloud_run import CloudRunWorkerJobConfiguration
 from prefect_gcp.workers.cloud_run_v2 import CloudRunWorkerJobV2Configuration
 
 from control import labels
+from control.policy import COMMAND
 from scripts.deployments import deployments
 from scripts.images import image_name
 from workpools import cloud_run, cloud_run_v2, docker, process
-from workpools.job import COMMAND, REACHES, Cron, JobDeployment
+from workpools.job import REACHES, Cron, JobDeployment
 from workpools.pools import POOLS, Pool
 
 LOCAL = {"IMAGE_PREFIX": "longshore", "TAG": "0123456789ab", "NETWORK": "somewhere", "TAXI_URL": "http://here"}
