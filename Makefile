@@ -74,8 +74,8 @@ bench: setup ## Longshore against limits, psql, dlt and pandas [QUICK=1: a small
 	@.venv/bin/uv sync -q --frozen --all-extras --group bench
 	@.venv/bin/python -m scripts.bench $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
 
-chaos: .venv/.ready ## break the running stack of SOURCE=demo again and again, and count rows and runs [ROUNDS=] [SEED=] [ONLY=words]
-	@.venv/bin/python -m scripts.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
+chaos: .venv/.ready ## break the running stack of SOURCE=demo again and again, and count rows and runs [ROUNDS=] [FAULTS=a round] [SEED=] [ONLY=words]
+	@.venv/bin/python -m scripts.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
 
 ##@ Containers (Docker; settings in .env.example)
 .PHONY: base images up down clean logs

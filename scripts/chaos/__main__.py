@@ -1,6 +1,6 @@
 """Break the running stack again and again while every sink is loaded, and count what that did.
 
-Needs `make up SOURCE=demo`. Each round starts a run for every sink, breaks something at a moment of chance, waits until
+Needs `make up SOURCE=demo`. Each round starts a run for every sink, breaks something at moments of chance, waits until
 all runs have ended, starts again what did not complete, and counts the rows of every sink. Exit code 0: no row is lost
 or doubled, every run has ended, nothing is left.
 """
@@ -10,8 +10,11 @@ import random
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
 from uuid import uuid4
 
 from jobs.common.bigquery.staging import SILENCE
@@ -22,67 +25,93 @@ from scripts.docker import need_engine
 from scripts.settings import UserError, settings
 
 ENDED_WITHIN = 900  # seconds, for the runs of a round
-AGAIN = 3  # how often a load that did not complete is started again, once the fault is over
+AGAIN = 3  # how often a load that did not complete is started again, once the faults are over
 COLUMNS = ("completed", "restarted", "failed", "again", "lost", "doubled", "stuck")
+BAD = ("lost", "doubled", "stuck")
 LEFT_WITHIN = 180  # seconds, for the worker to tidy up behind the last round
+State = dict[str, Any]
 
 
 @dataclass
 class Tally:
-    """What came of the faults of one kind."""
+    """How often each fault came, what became of the runs of its rounds, and of all runs, each counted once."""
 
-    faults: int = 0
-    seen: Counter[str] = field(default_factory=Counter)
+    times: Counter[str] = field(default_factory=Counter)
+    by_fault: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    total: Counter[str] = field(default_factory=Counter)
+
+    def add(self, faults: list[str], seen: Counter[str]) -> None:
+        """What came of a round."""
+        self.times.update(faults)
+        self.total.update(seen)
+        for fault in set(faults):
+            self.by_fault[fault].update(seen)
+
+    def table(self) -> str:
+        """As Markdown."""
+        lines = [["fault", "times", *COLUMNS], ["---", *["--:"] * (len(COLUMNS) + 1)]]
+        rows = [(name, self.times[name], self.by_fault[name]) for name in FAULTS if self.times[name]]
+        for name, times, seen in [*rows, ("**all**", self.times.total(), self.total)]:
+            lines.append([name, str(times), *(str(seen[column]) for column in COLUMNS)])
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def run_round(
-    stack: Stack, api: Prefect, fault: str, expected: dict[str, int], tally: Tally, loads: tuple[Load, ...]
-) -> None:
-    """One fault while all loads run; what came of it goes into the tally."""
-    started = {api.start(one.deployment, one.parameters, str(uuid4())): one for one in loads}
-    stack.soon(2, 14)  # from the containers' start to the last commit
-    FAULTS[fault](stack)
-    tally.faults += 1
-    states = wait(api, list(started), tally)
-    for run, load in started.items():
-        ended = states[run]
-        restarted = "Restarted" in api.history(run)
-        tally.seen["restarted" if restarted and ended == "COMPLETED" else _word(ended)] += 1
-        attempts = 0
-        while ended != "COMPLETED" and attempts < AGAIN:
-            attempts += 1
-            tally.seen["again"] += 1
+    stack: Stack, api: Prefect, faults: list[str], expected: dict[str, int]
+) -> tuple[list[str], Counter[str]]:
+    """Faults while all loads run: those that came before the runs had ended, and what became of runs and rows."""
+    seen: Counter[str] = Counter()
+    started = {api.start(one.deployment, one.parameters, str(uuid4())): one for one in LOADS}
+    came: list[str] = []
+    for fault in faults:
+        stack.soon(2, 14)  # from the containers' start to the last commit
+        if came and not still_on(api.states(list(started))):
+            break
+        FAULTS[fault](stack)
+        came.append(fault)
+    for run, state in wait(api, list(started)).items():
+        load = started[run]
+        word = outcome(state, api.history(run))
+        seen[word] += 1
+        if word in ("failed", "stuck"):
+            print(f"  {load.deployment}: {state['name']}: {state['message']} (run {run})", flush=True)
+        for _ in range(AGAIN):
+            if state["type"] == "COMPLETED":
+                break
+            seen["again"] += 1
             new = api.start(load.deployment, load.parameters, str(uuid4()))
-            ended = wait(api, [new], tally)[new]
-        check(stack, load, expected, tally)
+            state = wait(api, [new])[new]
+            seen["stuck"] += state["type"] not in FINAL
+        seen.update(check(stack, load, expected))
+    return came, seen
 
 
-def _word(state: str) -> str:
-    return "completed" if state == "COMPLETED" else "failed"
+def outcome(state: State, history: list[str]) -> str:
+    """A run's column of the table."""
+    if state["type"] == "COMPLETED":
+        return "restarted" if "Restarted" in history else "completed"
+    return "failed" if state["type"] in FINAL else "stuck"
 
 
-def wait(api: Prefect, runs: list[str], tally: Tally) -> dict[str, str]:
-    """How each run ended; one that does not is stuck, and counted."""
+def still_on(states: dict[str, State]) -> bool:
+    """Whether a run has not ended."""
+    return any(state["type"] not in FINAL for state in states.values())
+
+
+def wait(api: Prefect, runs: list[str]) -> dict[str, State]:
+    """Each run's last state; after ENDED_WITHIN seconds that may be one that is not final."""
     deadline = time.monotonic() + ENDED_WITHIN
-    while True:
-        states = {run: state["type"] for run, state in api.states(runs).items()}
-        open_runs = [run for run in runs if states.get(run) not in FINAL]
-        if not open_runs:
-            return states
-        if time.monotonic() > deadline:
-            tally.seen["stuck"] += len(open_runs)
-            return {run: states.get(run, "UNKNOWN") for run in runs}
+    while still_on(states := api.states(runs)) and time.monotonic() < deadline:
         time.sleep(1)
+    return states
 
 
-def check(stack: Stack, load: Load, expected: dict[str, int], tally: Tally) -> None:
-    """Count the rows of a sink against the ledger, and against what was there before the first fault."""
+def check(stack: Stack, load: Load, expected: dict[str, int]) -> Counter[str]:
+    """Rows of a sink that are lost or doubled, by its ledger and by what was there before the first fault."""
     rows, different = load.count(stack.env)
     if load is not APPENDS:
-        expected.setdefault(load.deployment, rows)
-        different = min(different, expected[load.deployment])
-    if rows != different:
-        tally.seen["doubled" if rows > different else "lost"] += abs(rows - different)
+        different = min(different, expected.setdefault(load.deployment, rows))
+    return Counter({"doubled": max(rows - different, 0), "lost": max(different - rows, 0)})
 
 
 def left(stack: Stack, api: Prefect, since: str) -> dict[str, int]:
@@ -102,22 +131,18 @@ def left(stack: Stack, api: Prefect, since: str) -> dict[str, int]:
     if staging_tables(stack.env):
         print(f"waiting for {SILENCE}, after which a load takes a staging table for a dead run's", flush=True)
         time.sleep(SILENCE.total_seconds())
-        ended = Tally()
         for load in (LOADS[2], APPENDS):
-            wait(api, [api.start(load.deployment, load.parameters, str(uuid4()))], ended)
+            wait(api, [api.start(load.deployment, load.parameters, str(uuid4()))])
     return found()
 
 
-def table(tallies: dict[str, Tally]) -> str:
-    """As Markdown."""
-    counts = {name: [one.faults, *(one.seen[column] for column in COLUMNS)] for name, one in tallies.items()}
-    counts["**all**"] = [sum(column) for column in zip(*counts.values(), strict=True)]
-    head = ["fault", "times", *COLUMNS]
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *([name, *map(str, row)] for name, row in counts.items())]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def deal(stack: Stack, kinds: list[str]) -> Iterator[str]:
+    """Faults without end, in an order of chance in which each comes about as often."""
+    while True:
+        yield from stack.chance.sample(kinds, len(kinds))
 
 
-def chaos(rounds: int, seed: int, only: str) -> int:
+def chaos(rounds: int, faults: int, seed: int, only: str) -> int:
     """Break, count, and print; the exit code."""
     env = settings()
     need_engine()
@@ -126,36 +151,35 @@ def chaos(rounds: int, seed: int, only: str) -> int:
     stack = Stack(env, random.Random(seed))
     since = datetime.now(UTC).isoformat()
     expected: dict[str, int] = {}
-    tallies: dict[str, Tally] = defaultdict(Tally)
+    tally = Tally()
     watched = pause(api)
     try:
-        first = Tally()
         for load in LOADS:
             run = api.start(load.deployment, load.parameters, str(uuid4()))
-            if (ended := wait(api, [run], first)[run]) != "COMPLETED":
-                raise UserError(f"{load.deployment} is {ended} before any fault: see its run in Prefect")
-            check(stack, load, expected, first)
+            if (ended := wait(api, [run])[run])["type"] != "COMPLETED":
+                raise UserError(f"{load.deployment} is {ended['name']} before any fault: see its run in Prefect")
+            check(stack, load, expected)
         said = ", ".join(f"{name} {rows:,}" for name, rows in expected.items())
         print(f"before the first fault: {said} rows (seed {seed})", flush=True)
-        kinds = [name for name in FAULTS if only in name]
+        dealt = deal(stack, [name for name in FAULTS if only in name])
         try:
             for number in range(rounds):
-                if number % len(kinds) == 0:
-                    stack.chance.shuffle(kinds)
-                fault = kinds[number % len(kinds)]
-                began, before = time.monotonic(), Counter(tallies[fault].seen)
-                run_round(stack, api, fault, expected, tallies[fault], LOADS)
-                came = ", ".join(f"{count} {what}" for what, count in (tallies[fault].seen - before).items())
-                print(f"{number + 1} of {rounds}: {fault}: {came} ({time.monotonic() - began:.0f} s)", flush=True)
+                began = time.monotonic()
+                came, seen = run_round(stack, api, list(islice(dealt, faults)), expected)
+                tally.add(came, seen)
+                said = ", ".join(f"{count} {what}" for what, count in seen.items() if count)
+                print(
+                    f"{number + 1} of {rounds}: {'; '.join(came)}: {said} ({time.monotonic() - began:.0f} s)",
+                    flush=True,
+                )
         except KeyboardInterrupt:
             print("stopped: what came until now", flush=True)
         remains = left(stack, api, since)
     finally:
         if watched:
             api.ask(f"deployments/{watched}/resume_deployment", {})
-    print(f"\n{table(tallies)}\n\nleft: {', '.join(f'{count} {what}' for what, count in remains.items())}")
-    bad = sum(one.seen[name] for one in tallies.values() for name in ("lost", "doubled", "stuck"))
-    return 1 if bad or any(remains.values()) else 0
+    print(f"\n{tally.table()}\n\nleft: {', '.join(f'{count} {what}' for what, count in remains.items())}")
+    return 1 if any(tally.total[name] for name in BAD) or any(remains.values()) else 0
 
 
 def pause(api: Prefect) -> str:
@@ -170,14 +194,15 @@ def pause(api: Prefect) -> str:
 def main() -> None:
     """Parse the command line; break things."""
     parser = argparse.ArgumentParser(prog="python -m scripts.chaos", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=len(FAULTS), help="faults (%(default)s: each once)")
+    parser.add_argument("--rounds", type=int, default=len(FAULTS), help="how often all sinks are loaded (%(default)s)")
+    parser.add_argument("--faults", type=int, default=1, help="faults a round, while its runs are on (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of what is left to chance (%(default)s)")
     parser.add_argument("--only", default="", metavar="WORDS", help="faults whose name has these words")
     args = parser.parse_args()
     if not [name for name in FAULTS if args.only in name]:
         sys.exit(f"no fault is called {args.only!r}; there are: {', '.join(FAULTS)}")
     try:
-        sys.exit(chaos(args.rounds, args.seed, args.only))
+        sys.exit(chaos(args.rounds, args.faults, args.seed, args.only))
     except UserError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

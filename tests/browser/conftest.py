@@ -16,7 +16,7 @@ from scripts.settings import ROOT
 from tests.browser.page import Page
 from tests.emulators.servers import free_port
 
-SECONDS = 60
+SECONDS = 180
 Open = Callable[..., Page]
 
 

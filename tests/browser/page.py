@@ -11,7 +11,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-SECONDS = 60
+SECONDS = 180
 PASSING = (NoSuchElementException, StaleElementReferenceException, WebDriverException)
 # What Leaflet has on the map, by kind: a circle's radius is in metres, a dot's in pixels, a line has points.
 LAYERS = """

@@ -1,6 +1,7 @@
 """The map of late buses in a real Chromium, without internet."""
 
 import os
+import re
 import time
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.browser.conftest import Open
 from tests.browser.page import Page
 from tests.browser.sample import CITY, late, write
 
+AN_HOUR_AGO = re.compile(r"6\d min ago\.")  # a busy machine takes minutes to show two pages
 HEADLINE = "Number of buses currently more than 10 minutes late: {}"
 
 
@@ -215,9 +217,9 @@ def test_old_data_are_shown_with_their_age_and_a_warning(city: Path, page: Open)
     os.utime(city, (hour_ago, hour_ago))
     shown = page()
     shown.shows(HEADLINE.format(3))
-    shown.shows("60 min ago")
+    shown.until(lambda: AN_HOUR_AGO.search(shown.text()))
     assert "Is the job late-buses running?" in shown.alerts("Warning")[0]
-    assert page(MAP_STALE_MINUTES="90").until(lambda: "60 min ago." in shown.text())
+    assert page(MAP_STALE_MINUTES="90").until(lambda: AN_HOUR_AGO.search(shown.text()))
     assert shown.alerts("Warning") == []
 
 
