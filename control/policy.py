@@ -11,7 +11,11 @@ from typing import Any
 
 from control.labels import RUN, STACK
 
-COMMAND = ["python", "-m", "jobs.common.engine"]  # one process, and 6 s sooner there than `prefect flow-run execute`
+COMMAND = [
+    "python",
+    "-m",
+    "longshore.flows.engine",
+]  # one process, and 6 s sooner there than `prefect flow-run execute`
 USER = "10001:10001"
 CA_PATH = "/etc/ssl/job-ca.crt"
 JOB_NETWORKS = ("api", "web", "warehouse", "cloud")

@@ -81,7 +81,7 @@ async def change_run(ask: Ask) -> str:
 
 
 async def set_run(ask: Ask) -> str:
-    """Its own runs'; and runs of its deployment that were due meanwhile are skipped: jobs/common/overlap.py."""
+    """Its own runs'; and runs of its deployment that were due meanwhile are skipped: longshore/flows/overlap.py."""
     if await ask.in_tree(ask.named["id"]):
         return ""
     run = as_id(ask.named["id"])

@@ -13,7 +13,7 @@ from google.cloud import bigquery, storage
 from google.oauth2.service_account import Credentials
 from requests.exceptions import RequestException
 
-from jobs.common.errors import LoadError
+from longshore.errors import LoadError
 
 READ_ONLY = ("https://www.googleapis.com/auth/devstorage.read_only", "https://www.googleapis.com/auth/bigquery")
 

@@ -11,7 +11,7 @@ from dashboards import map as maps
 from dashboards import source
 from dashboards.labels import Row, local, offered, plain, route
 from dashboards.settings import Settings
-from jobs.common.errors import LoadError
+from longshore.errors import LoadError
 
 st.set_page_config(page_title="Late buses", page_icon="🚍", layout="wide")
 try:

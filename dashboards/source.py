@@ -14,8 +14,8 @@ import pyarrow as pa
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from dashboards.cloud import explained, storage_client
-from jobs.common.errors import LoadError
 from jobs.late_buses.late_csv import from_csv
+from longshore.errors import LoadError
 
 SECONDS = 10.0  # to wait for an answer: a person is looking at the page
 ADVICE = "Run the job late-buses, which writes it, or correct LATE_BUSES."

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, ProgrammingError
 
 from dashboards.cloud import bigquery_client, explained
 from dashboards.settings import Settings
-from jobs.common.errors import LoadError
+from longshore.errors import LoadError
 
 HISTORY = pa.schema(
     {"hour": pa.timestamp("us", "UTC"), "route": pa.string(), "buses": pa.int64(), "minutes": pa.float64()}

@@ -7,18 +7,19 @@ import shutil
 from pathlib import Path
 
 PARTS: dict[str, tuple[str, ...]] = {
-    "orchestration": ("control", "environments", "jobs", "workpools", "scripts"),
+    "orchestration": ("control", "environments", "jobs", "longshore", "workpools", "scripts"),
     "emulators": (
         *("tests/__init__.py", "tests/emulators"),
         *("scripts/__init__.py", "scripts/gcp_key.py", "scripts/settings.py"),
     ),
     "dashboards": (
         "dashboards",
-        *("jobs/__init__.py", "jobs/common/__init__.py", "jobs/common/errors.py", "jobs/common/schemas.py"),
-        *("jobs/common/tables", "jobs/late_buses/__init__.py", "jobs/late_buses/columns.py"),
+        *("jobs/__init__.py", "jobs/late_buses/__init__.py", "jobs/late_buses/columns.py"),
         *("jobs/late_buses/gtfs_time.py", "jobs/late_buses/late_csv.py"),
+        *("longshore/__init__.py", "longshore/errors.py", "longshore/schemas.py"),
+        *("longshore/backoff.py", "longshore/formats", "longshore/rows"),
     ),
-    "sources": ("jobs/__init__.py", "jobs/common", "jobs/datasets", "tests/__init__.py", "tests/sources"),
+    "sources": ("jobs/__init__.py", "longshore", "tests/__init__.py", "tests/sources"),
 }
 # Jobs that run others as subflows, in their own container.
 RUNS = {"etl-parent": ("web-to-gcs", "gcs-to-bigquery")}
@@ -29,7 +30,7 @@ LEFT_OUT = ("__pycache__", "*.pyc")
 def parts_of(job: str) -> tuple[str, ...]:
     """Paths, relative to the repository, that the image of `job` holds."""
     folders = (f"jobs/{name.replace('-', '_')}" for name in (job, *RUNS.get(job, ())))
-    return PARTS.get(job, ("jobs/__init__.py", "jobs/common", "jobs/datasets", *folders))
+    return PARTS.get(job, ("jobs/__init__.py", "longshore", *folders))
 
 
 def select(job: str, source: Path, target: Path, flows: Path | None = None) -> None:
@@ -45,12 +46,12 @@ def select(job: str, source: Path, target: Path, flows: Path | None = None) -> N
             shutil.copytree(origin, copy, ignore=shutil.ignore_patterns(*left_out))
         elif origin.exists():
             shutil.copy(origin, copy)
-        elif part != "jobs/datasets":
+        else:
             raise SystemExit(f"{part}: not there, so there is no job {job!r}")
     if flows:
         (flows / "jobs").mkdir(parents=True)
         for folder in target.glob("jobs/*"):
-            if folder.is_dir() and folder.name not in ("common", "datasets"):
+            if folder.is_dir():
                 shutil.move(folder, flows / "jobs")
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     for root in (target, flows) if flows else (target,):

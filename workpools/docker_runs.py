@@ -8,7 +8,7 @@ from docker.errors import APIError, NotFound
 
 from control.labels import RUN, STACK, TIMEOUT
 from docker import DockerClient
-from jobs.common.engine import OVERDUE
+from longshore.flows.engine import OVERDUE
 from workpools.reconcile import Job
 
 KILLED = 137

@@ -22,8 +22,8 @@ from prefect.workers.process import ProcessWorker
 from prefect_docker.worker import DockerWorker, DockerWorkerJobConfiguration
 
 from control.labels import RUN, STACK
-from jobs.common.engine import OVERDUE
-from jobs.common.patience import be_patient
+from longshore.flows.engine import OVERDUE
+from longshore.flows.patience import be_patient
 from workpools import alive, docker_runs, ending, process_runs
 from workpools.careful import Careful
 from workpools.cloud_run_workers import PatientCloudRunWorker, PatientCloudRunWorkerV2

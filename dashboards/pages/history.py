@@ -9,7 +9,7 @@ import streamlit as st
 from dashboards import charts, warehouse
 from dashboards.labels import plain
 from dashboards.settings import Settings
-from jobs.common.errors import LoadError
+from longshore.errors import LoadError
 
 PERIODS = {"24 hours": 1, "7 days": 7, "30 days": 30}
 

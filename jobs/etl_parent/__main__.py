@@ -2,8 +2,7 @@
 
 import sys
 
-from jobs.common.cli import main
-from jobs.etl_parent.flow import etl_parent_flow
+from longshore.flows.command import main
 
 if __name__ == "__main__":
-    sys.exit(main(etl_parent_flow))
+    sys.exit(main("jobs.etl_parent.flow:etl_parent_flow"))

@@ -1,9 +1,8 @@
-"""`python -m jobs.gcs_to_bigquery`: the flow with no scheduler present."""
+"""`python -m jobs.gcs_to_bigquery`: the flow, with no scheduler present."""
 
 import sys
 
-from jobs.common.cli import main
-from jobs.gcs_to_bigquery.flow import gcs_to_bigquery
+from longshore.flows.command import main
 
 if __name__ == "__main__":
-    sys.exit(main(gcs_to_bigquery))
+    sys.exit(main("jobs.gcs_to_bigquery.flow:gcs_to_bigquery"))

@@ -1,26 +1,21 @@
 """GCS to BigQuery: the Parquet objects of a slice become rows of a table, exactly once."""
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import date
 
-from prefect import flow
-from prefect.states import Failed
-from prefect_gcp import GcsBucket
+from longshore.datasets import taxi
+from longshore.errors import UsageError
+from longshore.flows import blocks
+from longshore.flows.flow import flow
+from longshore.flows.steps import load_step, run_all, run_id, scheduled_start
+from longshore.report import Report
+from longshore.sinks.load import Load
 
-from jobs.common import cloud
-from jobs.common.backoff import Log
-from jobs.common.bigquery import load
-from jobs.common.errors import LoadError
-from jobs.common.report import Report
-from jobs.common.steps import run_all, run_id, scheduled_start, step
-from jobs.datasets import taxi
-
-
-def _load(job: load.Load, bucket: str, credentials: str, log: Log) -> Report:
-    store = cloud.bucket(bucket).gcp_credentials.get_cloud_storage_client()
-    return load.run(job, store, cloud.bigquery_client(credentials), log)
-
-
-load_objects = step("load-objects", _load)
+load_objects = load_step("load-objects")
+ADVICE = (
+    "Copy it there first: python -m jobs.web_to_gcs --color {color} --year {year} --months {month}, or the deployment"
+    " web-to-gcs/monthly with these parameters."
+)
 
 
 @flow(name="gcs-to-bigquery")
@@ -36,73 +31,79 @@ def gcs_to_bigquery(
     force: bool = False,
     bucket: str = "zoom-gcs",
     credentials: str = "zoom-gcp-creds",
-) -> Any:
+) -> Sequence[Report]:
     """Load months of taxi trips, or any Parquet objects, from a bucket into BigQuery, exactly once.
 
     Args:
         color: Which taxi trips: yellow or green.
         year: The year of the months; alone, it means all twelve. Default with months: 2021.
-        months: The months to load, 1 to 12. Without year and months: the month before the scheduled start.
+        months: The months, 1 to 12. Without year and months: the month before the scheduled start.
         uri: Instead of taxi trips: Parquet objects, such as gs://BUCKET/orders/*.parquet.
         table: The table to load into. Needed with uri; taxi trips have a default.
-        dataset: The BigQuery dataset of the table. Made when it is not there.
+        dataset: The BigQuery dataset. Made when it is not there.
         slice: With uri: what the objects are called in the ledger and in the rows. Default: the uri.
         location: Where a new dataset is made, such as EU. Default: where the bucket is.
-        force: Load again even if the objects have not changed.
+        force: Load again even if nothing has changed.
         bucket: The GcsBucket block; GCS_BUCKET takes its place.
         credentials: The GcpCredentials block whose project has the dataset; GCP_PROJECT takes its place.
     """
-    try:
-        if uri:
-            jobs = [any_objects(uri, table, dataset, slice, location, force)]
-        elif slice:
-            raise LoadError("slice goes with uri; the taxi trips know their own.")
-        else:
-            jobs = trips(cloud.bucket(bucket), color, year, months, table, dataset, location, force)
-    except LoadError as error:
-        return Failed(message=str(error))
-    return run_all("gcs-to-bigquery", load_objects, jobs, bucket, credentials)
+    if uri:
+        if year or months:
+            raise UsageError("year and months go with taxi trips, not with uri.")
+        if not table:
+            raise UsageError("uri needs table: say which table to load the objects into.")
+        loads = [any_objects(uri, table, dataset, slice or uri, location, force, bucket, credentials)]
+    elif slice:
+        raise UsageError("slice goes with uri; taxi trips know their own.")
+    else:
+        days = taxi.months_of(year, months, scheduled_start())
+        loads = trips(taxi.color(color), days, table, dataset, location, force, bucket, credentials)
+    return run_all("gcs-to-bigquery", load_objects, loads)
+
+
+# What follows imports Google's clients when it is called: they take a second, which is too long for --help.
 
 
 def any_objects(
-    uri: str, table: str | None, dataset: str, slice: str | None, location: str | None, force: bool
-) -> load.Load:
-    """Any objects, as one slice. Raises LoadError when the table is not said."""
-    if not table:
-        raise LoadError("uri needs table: say which table to load the objects into.")
-    name = slice or uri
-    return load.Load(
-        uri, dataset, table, name, name, cluster=("load_slice",), location=location, force=force, flow_run=run_id()
-    )
+    uri: str, table: str, dataset: str, slice: str, location: str | None, force: bool, bucket: str, credentials: str
+) -> Load:
+    """Any objects, as one slice."""
+    client, store = blocks.bigquery_client(credentials), blocks.bucket(bucket).store
+    from longshore.sinks.bigquery.load import BigQueryTable
+    from longshore.sources.objects import Objects
+
+    sink = BigQueryTable(client, dataset, table, cluster=("load_slice",), location=location)
+    return Load(Objects(uri, store), sink, slice, slice, force=force, flow_run=run_id())
 
 
 def trips(
-    bucket: GcsBucket,
-    color: str,
-    year: int | None,
-    months: list[int] | None,
+    color: taxi.Trips,
+    days: Sequence[date],
     table: str | None,
     dataset: str,
     location: str | None,
     force: bool,
-) -> list[load.Load]:
-    """A month's object each. Raises LoadError for a month that cannot be."""
-    data = taxi.dataset(color)
+    bucket: str,
+    credentials: str,
+) -> list[Load]:
+    """A month's object each."""
+    place, client = blocks.bucket(bucket), blocks.bigquery_client(credentials)
+    from longshore.sinks.bigquery.load import BigQueryTable
+    from longshore.sources.objects import Objects
+
+    def objects(month: date) -> Objects:
+        advice = ADVICE.format(color=color.color, year=month.year, month=month.month)
+        return Objects(place.uri(color.object(month)), place.store, advice)
+
     return [
-        load.Load(
-            uri=f"gs://{bucket.bucket}/{cloud.object_name(bucket, data.object(month))}",
-            dataset=dataset,
-            table=table or data.rides,
-            slice=data.slice(month),
-            title=data.slice(month),
-            schema=data.schema,
-            month=month,
-            cluster=(data.pickup,),
-            location=location,
-            advice=f"Copy it there first: python -m jobs.web_to_gcs --color {color} --year {month.year}"
-            f" --months {month.month}, or the deployment web-to-gcs/monthly with these parameters.",
+        Load(
+            source=objects(month),
+            sink=BigQueryTable(client, dataset, table or color.rides, month, (color.pickup,), location),
+            slice=color.slice(month),
+            title=color.slice(month),
+            schema=color.schema,
             force=force,
             flow_run=run_id(),
         )
-        for month in taxi.months_of(year, months, scheduled_start())
+        for month in days
     ]

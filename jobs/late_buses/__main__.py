@@ -2,8 +2,7 @@
 
 import sys
 
-from jobs.common.cli import main
-from jobs.late_buses.flow import master_flow
+from longshore.flows.command import main
 
 if __name__ == "__main__":
-    sys.exit(main(master_flow))
+    sys.exit(main("jobs.late_buses.flow:master_flow"))

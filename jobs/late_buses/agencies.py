@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.common.errors import LoadError
 from jobs.late_buses import gtfs_csv, gtfs_time
-from jobs.late_buses.gtfs_zip import GtfsZip
+from longshore.errors import LoadError
+from longshore.sources.zip import Zip
 
 LISTED = 20
 ROUTE = ("route_short_name", "route_long_name", "route_type")
@@ -24,7 +24,7 @@ class Agency:
     alone: bool
 
 
-def find(gtfs: GtfsZip, name: str) -> Agency:
+def find(gtfs: Zip, name: str) -> Agency:
     """The agency of that name; the case is ignored where none is written just so.
 
     Raises LoadError, with the names that are there, when it is not found, and when its time zone cannot be used.
@@ -42,14 +42,14 @@ def find(gtfs: GtfsZip, name: str) -> Agency:
     return Agency(rows[0]["agency_name"], ids, _timezone(gtfs, name, rows), len(rows) == len(there))
 
 
-def _timezone(gtfs: GtfsZip, name: str, rows: Sequence[dict[str, str | None]]) -> str:
+def _timezone(gtfs: Zip, name: str, rows: Sequence[dict[str, str | None]]) -> str:
     zones = {row["agency_timezone"] or "" for row in rows}
     if len(zones) > 1:
         raise LoadError(f"{gtfs.name}: agency.txt gives {name!r} more than one agency_timezone. Mend the file.")
     return gtfs_time.zone(zones.pop(), f"{gtfs.name}: agency.txt, agency_timezone of {name!r}").key
 
 
-def routes(gtfs: GtfsZip, agency: Agency) -> pa.Table:
+def routes(gtfs: Zip, agency: Agency) -> pa.Table:
     """route_id, agency_id and ROUTE of the agency's routes. A route that names no agency is that of the only one."""
     ids = pa.array([one for one in agency.ids if one is not None], pa.string())
 

@@ -2,25 +2,22 @@
 
 from dataclasses import dataclass
 
-from jobs.common import cloud
-from jobs.common.backoff import Log
-from jobs.common.bigquery import append as bigquery
-from jobs.common.errors import LoadError
-from jobs.common.postgres import append as postgres
-from jobs.common.postgres import warehouse
-from jobs.common.report import Report
-from jobs.common.steps import run_id
 from jobs.late_buses import store
 from jobs.late_buses.columns import KEY
 from jobs.late_buses.late_csv import from_csv
 from jobs.late_buses.store import Store
+from longshore.backoff import Log
+from longshore.errors import UsageError
+from longshore.flows import blocks
+from longshore.flows.steps import run_id
+from longshore.report import Report
 
 SINKS = ("bigquery", "postgres")
 
 
 @dataclass(frozen=True)
 class Append:
-    """sink: one of SINKS. Raises LoadError for another."""
+    """sink: one of SINKS. Raises UsageError for another."""
 
     sink: str
     dataset: str
@@ -31,7 +28,7 @@ class Append:
 
     def __post_init__(self) -> None:
         if self.sink not in SINKS:
-            raise LoadError(f"sinks are {' and '.join(SINKS)}, not {self.sink!r}.")
+            raise UsageError(f"sinks are {' and '.join(SINKS)}, not {self.sink!r}.")
 
     @property
     def target(self) -> str:
@@ -43,9 +40,13 @@ def run(append: Append, bucket: str, credentials: str, block: str, log: Log) -> 
     place = Store.of(bucket)
     rows = from_csv(place.read(store.LATE, store.NO_LATE), place.uri(store.LATE))
     if append.sink == "postgres":
-        return postgres.run(postgres.Append(append.table, rows, KEY, append.title), warehouse.engine(block), log)
+        from longshore.sinks.postgres import append as postgres  # each sink where it is needed: they import for long
+
+        return postgres.run(postgres.Append(append.table, rows, KEY, append.title), blocks.engine(block), log)
+    from longshore.sinks.bigquery import append as bigquery
+
     job = bigquery.Append(
         append.dataset, append.table, rows, KEY, "timestamp", append.title,
         cluster=("route_short_name",), location=append.location, bucket=place.bucket, flow_run=run_id(),
     )  # fmt: skip
-    return bigquery.run(job, cloud.bigquery_client(credentials), log)
+    return bigquery.run(job, blocks.bigquery_client(credentials), log)

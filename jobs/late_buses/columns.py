@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from jobs.common.schemas import declared_schema
+from longshore.schemas import declared_schema
 
 LIVE = declared_schema(
     {

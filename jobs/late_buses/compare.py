@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.common.keyed import firsts
 from jobs.late_buses import gtfs_time
 from jobs.late_buses.columns import KEY, LATE, TIMETABLE
+from longshore.rows.keyed import firsts
 
 STOPPED_AT = 1
 HALF_A_DAY = 12 * 60  # minutes

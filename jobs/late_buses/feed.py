@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from google.protobuf.message import DecodeError
 from google.transit import gtfs_realtime_pb2 as realtime
 
-from jobs.common.errors import LoadError
 from jobs.late_buses.columns import LIVE
+from longshore.errors import LoadError
 
 LAST_INSTANT = 253_402_300_799  # the end of 9999: what Python, Postgres and BigQuery can hold
 DIGITS = re.compile("[0-9]{8}")

@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from jobs.common.backoff import Log
-from jobs.common.report import Report
-from jobs.common.steps import clock
-from jobs.common.web import open_url
 from jobs.late_buses import source, store
 from jobs.late_buses.feed import observed_at, positions
 from jobs.late_buses.store import Store, by_day
+from longshore import report
+from longshore.backoff import Log
+from longshore.flows.steps import clock
+from longshore.report import Report
+from longshore.sources.web import open_url
 
 KEY_REFUSED = "the API key is refused: correct BODS_API_KEY, or the Secret block, which `make deploy` fills with it."
 ADVICE = {401: KEY_REFUSED, 403: KEY_REFUSED, 404: "there is no feed: correct feed_url or BUS_FEED_URL."}
@@ -39,7 +40,4 @@ def run(fetch: Fetch, bucket: str, key: str, log: Log) -> Report:
     place = Store.of(bucket)
     place.write_rows(by_day("live_location", observed_at(live) or clock(None), "parquet"), live)
     target, rows = place.write_rows(store.LIVE, live)
-    return Report(
-        fetch.title, target, fetch.slice, "loaded", rows, {}, rows, remote.bytes_received,
-        time.monotonic() - started,
-    )  # fmt: skip
+    return report.loaded(replace(fetch, target=target), started, rows, rows, bytes=remote.bytes_received)

@@ -1,22 +1,19 @@
 """A region's GTFS zip becomes the stop times of one agency, of the days around today."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from tempfile import SpooledTemporaryFile
-from typing import BinaryIO, cast
 
-from jobs.common.backoff import Log
-from jobs.common.errors import LoadError
-from jobs.common.report import Report
-from jobs.common.steps import clock
-from jobs.common.web import RemoteFile, open_url
 from jobs.late_buses import store
 from jobs.late_buses.store import Store
 from jobs.late_buses.timetable import batches
+from longshore import report
+from longshore.backoff import Log
+from longshore.flows.steps import clock
+from longshore.report import Report
+from longshore.sources.web import open_url
+from longshore.sources.zip import downloaded
 
-IN_MEMORY = 64 << 20  # bytes of a zip; above that it goes to a disk, which in Cloud Run is memory as well
-MOST_BYTES = 2 << 30
 ADVICE = {404: "there is no timetable: correct timetable_url or BUS_TIMETABLE_URL."}
 
 
@@ -46,26 +43,17 @@ def run(fetch: Fetch, bucket: str, log: Log) -> Report:
     """The timetable in the bucket, or nothing to do when the one there is of the same zip, agency and days."""
     started = time.monotonic()
     place, days = Store.of(bucket), fetch.days()
-    with open_url(fetch.url, log, advice=ADVICE) as remote, SpooledTemporaryFile(IN_MEMORY) as file:
+    with open_url(fetch.url, log, advice=ADVICE) as remote:
         notes = {"source": remote.name, "etag": remote.fingerprint or "", **covered(fetch.agency, days)}
+        fetch = replace(fetch, target=place.uri(store.TIMETABLE))
         if remote.fingerprint and not fetch.force and place.notes(store.TIMETABLE) == notes:
-            return Report(fetch.title, place.uri(store.TIMETABLE), fetch.slice, "unchanged")
-        _download(remote, cast(BinaryIO, file))
-        reader = batches(cast(BinaryIO, file), remote.name, fetch.agency, days)
-        target, rows = place.write_rows(store.TIMETABLE, reader, notes)
+            return report.unchanged(fetch)
+        with downloaded(remote) as file:
+            reader = batches(file, remote.name, fetch.agency, days)
+            _, rows = place.write_rows(store.TIMETABLE, reader, notes)
     if not rows:
         log.warning("%s has no trip of %s from %s to %s. Has it expired?", remote.name, fetch.agency, days[0], days[-1])
-    return Report(
-        fetch.title, target, fetch.slice, "loaded", rows, {}, rows, remote.bytes_received,
-        time.monotonic() - started,
-    )  # fmt: skip
-
-
-def _download(remote: RemoteFile, file: BinaryIO) -> None:
-    for chunk in remote.chunks():
-        file.write(chunk)
-        if file.tell() > MOST_BYTES:
-            raise LoadError(f"{remote.name} has more than {MOST_BYTES:,} bytes. Is it a timetable?")
+    return report.loaded(fetch, started, rows, rows, bytes=remote.bytes_received)
 
 
 def covered(agency: str, days: list[date]) -> dict[str, str]:

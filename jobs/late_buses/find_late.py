@@ -1,21 +1,22 @@
 """Positions and timetable become late_buses.csv."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
 
-from jobs.common.backoff import Log
-from jobs.common.errors import LoadError
-from jobs.common.lake import whole
-from jobs.common.report import Report
-from jobs.common.steps import clock
 from jobs.late_buses import store
 from jobs.late_buses.compare import Rule, late_buses
 from jobs.late_buses.gtfs_time import zone
 from jobs.late_buses.late_csv import to_csv
 from jobs.late_buses.store import Store
+from longshore import report
+from longshore.backoff import Log
+from longshore.errors import LoadError
+from longshore.flows.steps import clock
+from longshore.report import Report
+from longshore.sinks.lake import whole
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ def run(find: Find, bucket: str, log: Log) -> Report:
     check_covers(timetable, now, place.uri(store.TIMETABLE))
     found = late_buses(live, timetable, now, find.rule)
     target = place.write(store.LATE, to_csv(found.late), whole.CSV)
-    rows, seconds = found.late.num_rows, time.monotonic() - started
-    return Report(find.title, target, find.slice, "loaded", live.num_rows, found.dropped, rows, seconds=seconds)
+    rows = found.late.num_rows
+    return report.loaded(replace(find, target=target), started, live.num_rows, rows, found.dropped)
 
 
 def check_covers(timetable: pa.Table, now: datetime, name: str) -> None:

@@ -1,22 +1,20 @@
 """Late buses: a live feed of positions, compared with the timetable, becomes a list for the map, and history."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from prefect import flow, get_run_logger
-from prefect.states import Failed
-
-from jobs.common.errors import LoadError
-from jobs.common.overlap import skip_overdue
-from jobs.common.report import Report
-from jobs.common.steps import ended, run_step, step
 from jobs.late_buses import append_history, fetch_feed, fetch_timetable, find_late, source, store
 from jobs.late_buses.compare import Rule
+from longshore.flows.flow import flow, subflow
+from longshore.flows.runner import Step, Stopped, runner
+from longshore.flows.steps import renamed
+from longshore.report import Report
 
-fetch_positions = step("fetch-positions", fetch_feed.run)
-fetch_stop_times = step("fetch-stop-times", fetch_timetable.run)
-find_late_buses = step("find-late-buses", find_late.run)
-append_late_buses = step("append-late-buses", append_history.run)
+fetch_positions = Step("fetch-positions", fetch_feed.run)
+fetch_stop_times = Step("fetch-stop-times", fetch_timetable.run)
+find_late_buses = Step("find-late-buses", find_late.run)
+append_late_buses = Step("append-late-buses", append_history.run)
 
 
 @flow(name="get-bus-timetables")
@@ -26,7 +24,7 @@ def get_bus_timetables(
     now: datetime | None = None,
     force: bool = False,
     bucket: str = "zoom-gcs",
-) -> Any:
+) -> Sequence[Report]:
     """Take one agency's stop times of yesterday, today and tomorrow out of a region's GTFS zip, into the bucket.
 
     Args:
@@ -37,7 +35,7 @@ def get_bus_timetables(
         bucket: The GcsBucket block; GCS_BUCKET takes its place.
     """
     job = fetch_timetable.Fetch(source.timetable_url(timetable_url), agency, now, force)
-    return ended([run_step(fetch_stop_times, job, bucket)])
+    return [fetch_stop_times(job, bucket)]
 
 
 @flow(name="get-live-bus-locations")
@@ -46,7 +44,7 @@ def get_live_bus_locations(
     area: dict[str, float] | None = None,
     api_key: str = "bods-api-key",
     bucket: str = "zoom-gcs",
-) -> Any:
+) -> Sequence[Report]:
     """Put the latest position of each bus in an area into the bucket: the newest ones, and a history by day.
 
     Args:
@@ -56,7 +54,7 @@ def get_live_bus_locations(
         bucket: The GcsBucket block; GCS_BUCKET takes its place.
     """
     job = fetch_feed.Fetch(source.feed_url(feed_url), area)
-    return ended([run_step(fetch_positions, job, bucket, api_key)])
+    return [fetch_positions(job, bucket, api_key)]
 
 
 @flow(name="compare-bus-times")
@@ -66,7 +64,7 @@ def compare_bus_times(
     fresh_minutes: float = 30,
     now: datetime | None = None,
     bucket: str = "zoom-gcs",
-) -> Any:
+) -> Sequence[Report]:
     """Compare positions with the timetable, and write late_buses.csv: the buses that are late now.
 
     Args:
@@ -77,7 +75,7 @@ def compare_bus_times(
         bucket: The GcsBucket block; GCS_BUCKET takes its place.
     """
     job = find_late.Find(live, now, Rule(late_minutes, fresh_minutes))
-    return ended([run_step(find_late_buses, job, bucket)])
+    return [find_late_buses(job, bucket)]
 
 
 @flow(name="write-late-buses-bq")
@@ -88,8 +86,9 @@ def write_late_buses_bq(
     location: str | None = None,
     bucket: str = "zoom-gcs",
     credentials: str = "zoom-gcp-creds",
-    block: str = "postgres-connector",
-) -> Any:
+    connector: str = "postgres-connector",
+    block: str | None = None,
+) -> Sequence[Report]:
     """Append the late buses of late_buses.csv to the history, each observation once.
 
     Args:
@@ -99,13 +98,12 @@ def write_late_buses_bq(
         location: Where a new dataset is made, such as EU. Default: where the bucket is.
         bucket: The GcsBucket block; GCS_BUCKET takes its place.
         credentials: The GcpCredentials block whose project has the dataset; GCP_PROJECT takes its place.
-        block: The SqlAlchemyConnector block of Postgres; WAREHOUSE_URL takes its place.
+        connector: The SqlAlchemyConnector block of Postgres; WAREHOUSE_URL takes its place.
+        block: The old name of connector.
     """
-    try:
-        jobs = [append_history.Append(sink, dataset, table, location) for sink in sinks or ["bigquery"]]
-    except LoadError as error:
-        return Failed(message=str(error))
-    return ended([run_step(append_late_buses, job, bucket, credentials, block) for job in jobs])
+    connector = renamed("block", block, "connector", connector)
+    jobs = [append_history.Append(sink, dataset, table, location) for sink in sinks or ["bigquery"]]
+    return [append_late_buses(job, bucket, credentials, connector) for job in jobs]
 
 
 @flow(name="master-flow")
@@ -124,8 +122,9 @@ def master_flow(
     api_key: str = "bods-api-key",
     bucket: str = "zoom-gcs",
     credentials: str = "zoom-gcp-creds",
-    block: str = "postgres-connector",
-) -> Any:
+    connector: str = "postgres-connector",
+    block: str | None = None,
+) -> Sequence[Report]:
     """One look at the buses: fetch positions, compare them with the timetable, append the late ones to the history.
 
     Fetches the timetable first where there is none for today.
@@ -145,30 +144,30 @@ def master_flow(
         api_key: The Secret block with the feed's key; BODS_API_KEY takes its place.
         bucket: The GcsBucket block; GCS_BUCKET takes its place.
         credentials: The GcpCredentials block whose project has the dataset; GCP_PROJECT takes its place.
-        block: The SqlAlchemyConnector block of Postgres; WAREHOUSE_URL takes its place.
+        connector: The SqlAlchemyConnector block of Postgres; WAREHOUSE_URL takes its place.
+        block: The old name of connector.
     """
-    log = get_run_logger()
-    skip_overdue(log)
+    connector = renamed("block", block, "connector", connector)
+    runner().skip_overdue()
     done: list[Report] = []
     try:
         if fetch_timetable.missing(bucket, agency, now):
-            done += _done(get_bus_timetables(timetable_url, agency, now, bucket=bucket, return_state=True))
-        live = _done(get_live_bus_locations(feed_url, area, api_key, bucket, return_state=True))
-        late = _done(compare_bus_times(live[0].slice, late_minutes, fresh_minutes, now, bucket, return_state=True))
-        done += [*live, *late]
+            _do(done, get_bus_timetables, timetable_url, agency, now, bucket=bucket)
+        live = _do(done, get_live_bus_locations, feed_url, area, api_key, bucket)
+        late = _do(done, compare_bus_times, live[0].slice, late_minutes, fresh_minutes, now, bucket)
         if late[0].rows_loaded:
-            given = (sinks, dataset, table, location, bucket, credentials, block)
-            done += _done(write_late_buses_bq(*given, return_state=True))
-    except LoadError as error:
-        return Failed(message=str(error), data=done)
+            _do(done, write_late_buses_bq, sinks, dataset, table, location, bucket, credentials, connector)
     finally:
-        skip_overdue(log)
-    return ended(done)
+        runner().skip_overdue()
+    return done
 
 
-def _done(state: Any) -> list[Report]:
-    """What a subflow did. Raises LoadError when it failed: what follows would work on old data."""
-    reports = state.result(raise_on_failure=False)
-    if not state.is_completed() or not isinstance(reports, list):
-        raise LoadError(state.message or str(reports))
-    return reports
+def _do(done: list[Report], flow: Any, *args: Any, **kwargs: Any) -> Sequence[Report]:
+    """Run a subflow; what it did, which is added to what was done before. Raises Stopped when it failed: what follows
+    would work on old data.
+    """
+    ended = subflow(flow, *args, **kwargs)
+    if not ended.completed or not ended.reports:
+        raise Stopped(ended, done)
+    done += ended.reports
+    return ended.reports

@@ -8,11 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from jobs.common.errors import LoadError
-from jobs.common.tables.fit import first_misfit
-from jobs.late_buses.gtfs_zip import GtfsZip, Unpacked
+from longshore.errors import LoadError
+from longshore.rows.fit import first_misfit
+from longshore.sources.zip import Unpacked, Zip
 
 BLOCK = 1 << 20  # bytes; no row may be longer
+# Of a file, unpacked: a region's stop_times.txt has several hundred MB, and is filtered while it streams.
+MOST_BYTES = {"stop_times.txt": 4 << 30}
 LONGEST_HEADER = 64 << 10
 BOM = "\ufeff"
 
@@ -21,15 +23,13 @@ Convert = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 InFile = Callable[[int], int]  # a row's place among some -> its number in the file, the first being 1
 
 
-def batches(
-    gtfs: GtfsZip, member: str, required: Sequence[str], optional: Sequence[str] = ()
-) -> Iterator[pa.RecordBatch]:
+def batches(gtfs: Zip, member: str, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
     """All rows, in text columns; an empty field is null, and so is an optional column that is not there.
 
     Raises LoadError for a missing file or column, and with the row for what is no CSV.
     """
     where, rows = f"{gtfs.name}: {member}", 0
-    with gtfs.open(member) as file:
+    with gtfs.open(member, MOST_BYTES.get(member)) as file:
         header = _header(file, where, required)
         columns = [*required, *optional]
         try:
@@ -45,7 +45,7 @@ def batches(
 
 
 def table(
-    gtfs: GtfsZip, member: str, required: Sequence[str], optional: Sequence[str] = (), keep: Keep | None = None
+    gtfs: Zip, member: str, required: Sequence[str], optional: Sequence[str] = (), keep: Keep | None = None
 ) -> pa.Table:
     """The rows for which keep(batch) is true, or all of them. Raises LoadError as `batches` does."""
     found = [batch.filter(keep(batch)) if keep else batch for batch in batches(gtfs, member, required, optional)]

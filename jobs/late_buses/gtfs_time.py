@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.common.errors import LoadError
+from longshore.errors import LoadError
 
 TIME = r"^\s*(?P<h>[0-9]{1,3}):(?P<m>[0-5][0-9]):(?P<s>[0-5][0-9])\s*$"
 INSTANT = pa.timestamp("us", tz="UTC")

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from jobs.common.errors import LoadError
-from jobs.common.tables.blocks import line_blocks
-from jobs.common.tables.delimited import open_csv
 from jobs.late_buses.columns import LATE
 from jobs.late_buses.gtfs_time import INSTANT
+from longshore.errors import LoadError
+from longshore.formats.blocks import line_blocks
+from longshore.formats.csv.delimited import open_csv
 
 ADVICE = "Write it anew: run compare-bus-times."
 

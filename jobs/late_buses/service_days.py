@@ -6,9 +6,9 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.common.errors import LoadError
 from jobs.late_buses import gtfs_csv
-from jobs.late_buses.gtfs_zip import GtfsZip
+from longshore.errors import LoadError
+from longshore.sources.zip import Zip
 
 CALENDAR, DATES = "calendar.txt", "calendar_dates.txt"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -19,7 +19,7 @@ ADDED, REMOVED = "1", "2"
 SCHEMA = pa.schema({"service_id": pa.string(), "service_days": pa.list_(pa.date32())})
 
 
-def read(gtfs: GtfsZip, days: Sequence[date]) -> pa.Table:
+def read(gtfs: Zip, days: Sequence[date]) -> pa.Table:
     """`service_days` of the zip. Raises LoadError for a field that is no date, no weekday mark or no exception type."""
     calendar = dates = None
     if CALENDAR in gtfs:

@@ -6,12 +6,10 @@ timetables every morning at about 06:00 GMT.
 
 import os
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlencode
 
-from prefect.blocks.system import Secret
-
-from jobs.common.errors import LoadError
+from longshore.errors import UsageError
+from longshore.flows.blocks import secret
 
 SERVICE = "https://data.bus-data.dft.gov.uk"
 LEEDS = {"min_lat": 53.725, "max_lat": 53.938, "min_long": -1.712, "max_long": -1.296}
@@ -29,26 +27,21 @@ def timetable_url(given: str | None) -> str:
 
 def api_key(block: str) -> str:
     """BODS_API_KEY where it is set, else the Secret block of that name."""
-    if key := os.environ.get("BODS_API_KEY"):
-        return key
-    try:
-        secret: Any = Secret.load(block)
-    except ValueError as error:
-        raise LoadError(
-            f"There is no block secret/{block}, and BODS_API_KEY is not set. A key is free: make an account at"
-            f" {SERVICE}, set BODS_API_KEY in .env, and `make deploy` puts it into the block."
-        ) from error
-    return str(secret.get())
+    return secret(
+        block,
+        "BODS_API_KEY",
+        f"A key is free: make an account at {SERVICE}, set BODS_API_KEY in .env; `make deploy` puts it into the block",
+    )
 
 
 def query(area: Mapping[str, float] | None, key: str) -> str:
-    """The feed's query. The box is latitudes first, then longitudes. Raises LoadError for a box that cannot be."""
+    """The feed's query. The box is latitudes first, then longitudes. Raises UsageError for a box that cannot be."""
     box = dict(area or LEEDS)
     if set(box) != set(LEEDS):
-        raise LoadError(f"area is {', '.join(LEEDS)}, in degrees, not {', '.join(box) or 'empty'}.")
+        raise UsageError(f"area is {', '.join(LEEDS)}, in degrees, not {', '.join(box) or 'empty'}.")
     south, north, west, east = (box[name] for name in LEEDS)
     if not (-90 <= south < north <= 90 and -180 <= west < east <= 180):
-        raise LoadError(
+        raise UsageError(
             f"area {box}: no such box. Latitudes are -90 to 90, longitudes -180 to 180, each min below max."
         )
     return urlencode({"boundingBox": f"{south},{north},{west},{east}", "api_key": key}, safe=",")

@@ -5,17 +5,17 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.common.errors import LoadError
 from jobs.late_buses import gtfs_csv
 from jobs.late_buses.gtfs_time import seconds
-from jobs.late_buses.gtfs_zip import GtfsZip
+from longshore.errors import LoadError
+from longshore.sources.zip import Zip
 
 MEMBER = "stop_times.txt"
 REQUIRED = ("trip_id", "arrival_time", "stop_id", "stop_sequence")
 OPTIONAL = ("departure_time", "stop_headsign")
 
 
-def read(gtfs: GtfsZip, trip_ids: pa.Array) -> pa.Table:
+def read(gtfs: Zip, trip_ids: pa.Array) -> pa.Table:
     """The stops of these trips, sorted: trip (the place in trip_ids), stop_sequence, arrival and departure in seconds
     (null at a stop without a time), stop_id, stop_headsign.
 

@@ -5,12 +5,12 @@ from datetime import datetime
 
 import pyarrow as pa
 from google.cloud import storage
-from prefect_gcp import GcsBucket
 
-from jobs.common import cloud
-from jobs.common.backoff import Backoff
-from jobs.common.cloud import explained, patience
-from jobs.common.lake import whole
+from longshore.backoff import Backoff
+from longshore.flows import blocks
+from longshore.formats.parquet_parts import parquet_file
+from longshore.google import Bucket, explained, patience
+from longshore.sinks.lake import whole
 
 LIVE = "live_location/live_location.parquet"
 TIMETABLE = "current_timetable/timetable_today.parquet"
@@ -27,22 +27,24 @@ def by_day(folder: str, at: datetime, ending: str) -> str:
 
 @dataclass(frozen=True)
 class Store:
-    """A bucket and the block that knows it."""
+    """A bucket, and what the flows keep in it."""
 
-    block: GcsBucket
-    bucket: storage.Bucket
+    place: Bucket
+
+    @property
+    def bucket(self) -> storage.Bucket:
+        return self.place.bucket
 
     @classmethod
     def of(cls, name: str) -> "Store":
         """The bucket of a block; GCS_BUCKET takes its place."""
-        block = cloud.bucket(name)
-        return cls(block, block.gcp_credentials.get_cloud_storage_client().bucket(block.bucket))
+        return cls(blocks.bucket(name))
 
     def path(self, path: str) -> str:
-        return cloud.object_name(self.block, path)
+        return self.place.path(path)
 
     def uri(self, path: str) -> str:
-        return f"gs://{self.bucket.name}/{self.path(path)}"
+        return self.place.uri(path)
 
     def write(self, path: str, data: bytes, content_type: str, notes: dict[str, str] | None = None) -> str:
         return whole.write(self.bucket, self.path(path), data, content_type, notes)
@@ -51,7 +53,7 @@ class Store:
         self, path: str, rows: pa.Table | pa.RecordBatchReader, notes: dict[str, str] | None = None
     ) -> tuple[str, int]:
         """Where the rows are now, and how many."""
-        data, count = whole.parquet(rows)
+        data, count = parquet_file(rows)
         return self.write(path, data, whole.PARQUET, notes), count
 
     def read(self, path: str, advice: str) -> bytes:

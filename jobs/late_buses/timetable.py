@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from jobs.late_buses import agencies, gtfs_csv, service_days, stop_times
 from jobs.late_buses.columns import TIMETABLE
-from jobs.late_buses.gtfs_zip import GtfsZip, opened
+from longshore.sources.zip import Zip, opened
 
 TRIP = ("trip_headsign", "block_id", "shape_id", "vehicle_journey_code")
 BATCH = 131_072  # rows: a row group of the Parquet object
@@ -57,7 +57,7 @@ def _joined(schema: pa.Schema, times: pa.Table, trips: pa.Table, stops: pa.Table
         yield from pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks().to_batches()
 
 
-def _trips(gtfs: GtfsZip, routes: pa.Table, services: pa.Table) -> pa.Table:
+def _trips(gtfs: Zip, routes: pa.Table, services: pa.Table) -> pa.Table:
     """The trips of these routes and services, sorted by trip_id, with the route's columns and the service's days."""
 
     def wanted(batch: pa.RecordBatch) -> pa.Array:
@@ -74,7 +74,7 @@ def _trips(gtfs: GtfsZip, routes: pa.Table, services: pa.Table) -> pa.Table:
     return trips.append_column("service_days", services["service_days"].take(at_service)).combine_chunks()
 
 
-def _stops(gtfs: GtfsZip, wanted: pa.ChunkedArray) -> pa.Table:
+def _stops(gtfs: Zip, wanted: pa.ChunkedArray) -> pa.Table:
     """The stops with these ids."""
     ids = pc.unique(wanted)
     stops = gtfs_csv.table(

@@ -1,9 +1,8 @@
-"""`python -m jobs.web_to_gcs`: the flow with no scheduler present."""
+"""`python -m jobs.web_to_gcs`: the flow, with no scheduler present."""
 
 import sys
 
-from jobs.common.cli import main
-from jobs.web_to_gcs.flow import web_to_gcs
+from longshore.flows.command import main
 
 if __name__ == "__main__":
-    sys.exit(main(web_to_gcs))
+    sys.exit(main("jobs.web_to_gcs.flow:web_to_gcs"))

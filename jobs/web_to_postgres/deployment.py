@@ -8,11 +8,11 @@ MONTHLY = JobDeployment(
     name="monthly",
     description="Loads the taxi rides of the month before into Postgres, each file exactly once.",
     schedule=Cron("0 5 1 * *", "America/New_York"),
-    parameters={"dataset": "yellow"},
+    parameters={"color": "yellow"},
     memory_mib=1024,
     settings=("TAXI_URL",),
     reaches=("web", "warehouse"),
     blocks=("sqlalchemy-connector/postgres-connector",),
-    trial={"dataset": "yellow", "year": 2021, "months": [1]},
+    trial={"color": "yellow", "year": 2021, "months": [1]},
 )
 DEPLOYMENTS = (MONTHLY,)

@@ -3,23 +3,20 @@
 It runs in the job's own environment: no import here that the job does not have.
 """
 
-import importlib
 import json
 import sys
-import warnings
-from typing import Any
 
-from jobs.common.cli import parser
+from longshore.flows.command import imported, run_alone
+from longshore.flows.options import parser
 
 
 def main(name: str, *arguments: str) -> int:
     """0: all was loaded."""
-    flow: Any = getattr(importlib.import_module(f"jobs.{name}.flow"), name)
-    warnings.simplefilter("ignore")  # as the job itself does
-    state = flow(**vars(parser(flow).parse_args(arguments)), return_state=True)
-    if not state.is_completed():
+    flow = imported(f"jobs.{name}.flow:{name}")
+    ended = run_alone(flow, vars(parser(flow.fn, name).parse_args(arguments)))
+    if not ended.completed:
         return 1
-    (report,) = state.result()
+    (report,) = ended.reports
     print(json.dumps({"seconds": report.seconds, "bytes": report.bytes}), flush=True)
     return 0
 

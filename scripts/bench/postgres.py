@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from jobs.datasets.taxi import YELLOW
+from longshore.datasets.taxi import YELLOW
 from scripts.bench import results as r
 from scripts.bench.cold import cold_start
 from scripts.bench.database import Database, database

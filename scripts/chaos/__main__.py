@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 from uuid import uuid4
 
-from jobs.common.bigquery.staging import SILENCE
+from longshore.sinks.bigquery.staging import SILENCE
 from scripts.chaos.faults import FAULTS, Stack
 from scripts.chaos.loads import APPENDS, LOADS, Load, need_demo, staging_tables
 from scripts.chaos.prefect import FINAL, Prefect

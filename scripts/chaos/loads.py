@@ -68,7 +68,7 @@ def of_late_buses(env: Env) -> tuple[int, int]:
 
 
 LOADS = (
-    Load("web-to-postgres/monthly", {"dataset": "yellow", **MONTH}, of_postgres),
+    Load("web-to-postgres/monthly", {"color": "yellow", **MONTH}, of_postgres),
     Load("web-to-gcs/monthly", {"color": "yellow", **MONTH}, of_bucket),
     Load("gcs-to-bigquery/monthly", {"color": "yellow", **MONTH}, of_bigquery),
     # Far from late enough for the page, so that there are always rows to append.

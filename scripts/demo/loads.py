@@ -19,15 +19,15 @@ def into_postgres() -> Iterator[Any]:
         from jobs.web_to_postgres.flow import web_to_postgres
 
         for color, month in MONTHS:
-            yield from reports(web_to_postgres(dataset=color, year=2021, months=[month], return_state=True))
+            yield from reports(web_to_postgres(color=color, year=2021, months=[month], return_state=True))
 
 
 def into_google_cloud(answer: list[Any]) -> Iterator[Any]:
     """Web to GCS to BigQuery: the reports; and BigQuery's answer to a question about the trips."""
     with google_cloud() as env:
         os.environ |= env
-        from jobs.common.cloud import bigquery_client
         from jobs.etl_parent.flow import etl_parent_flow
+        from longshore.google import bigquery_client
 
         for color, month in MONTHS:
             yield from reports(etl_parent_flow(color=color, year=2021, months=[month], return_state=True))
@@ -44,7 +44,7 @@ def reports(state: Any) -> list[Any]:
 
 def told(place: str, loads: Iterable[Any]) -> list[Any]:
     """The reports, each printed as it comes. What goes wrong is a report too: other places still get their turn."""
-    from jobs.common.report import Report
+    from longshore.report import Report
 
     done: list[Any] = []
     try:

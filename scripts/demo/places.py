@@ -53,7 +53,7 @@ def google_cloud() -> Iterator[dict[str, str]]:
 def website(live: bool) -> Iterator[str]:
     """The base URL of the taxi files: the real one, or a stand-in's on this machine."""
     if live:
-        from jobs.datasets.taxi import base_url
+        from longshore.datasets.taxi import base_url
 
         yield base_url()
         return

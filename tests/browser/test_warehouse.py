@@ -8,7 +8,7 @@ from google.cloud import bigquery
 
 from dashboards import warehouse
 from dashboards.settings import Settings
-from jobs.common.errors import LoadError
+from longshore.errors import LoadError
 from tests.conftest import Cloud, Database
 
 NOW = datetime(2026, 7, 3, 14, 10, tzinfo=UTC)

@@ -11,8 +11,8 @@ from docker import DockerClient
 
 BASE = "longshore/base:bookworm-python3.11"
 DOCKERFILE = f"""FROM {BASE}
-RUN ln -sf "$(command -v python3.11)" /usr/local/bin/python && mkdir -p /code/jobs/common
-COPY lost_engine.py /code/jobs/common/engine.py
+RUN ln -sf "$(command -v python3.11)" /usr/local/bin/python && mkdir -p /code/longshore
+COPY lost_engine.py /code/longshore/flows/engine.py
 ENV PYTHONPATH=/code PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 """
 BEGUN = "the stand-in of an engine has begun"  # what it says

@@ -44,7 +44,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         (folder / "engine.py").write_text(JOB.format(seconds=seconds))
         (folder / "Dockerfile").write_text(
             f"FROM {base}\nRUN ln -sf $(command -v python3.11) /usr/bin/python\nENV PYTHONPATH=/code\n"
-            "COPY engine.py /code/jobs/common/engine.py\nRUN chmod -R a+rX /code\n"
+            "COPY engine.py /code/longshore/flows/engine.py\nRUN chmod -R a+rX /code\n"
         )
         subprocess.run(["docker", "build", "--quiet", "--tag", names[name], str(folder)], check=True)
     yield names
@@ -129,7 +129,7 @@ def foreign(images: dict[str, str], networks: list[str]) -> Iterator[dict[str, s
     ids = {}
     for name, given in labels.items():
         options = [f"--label={label}" for label in given]
-        command = [images["foreign"], "python", "-m", "jobs.common.engine"]
+        command = [images["foreign"], "python", "-m", "longshore.flows.engine"]
         ids[name] = docker_says("run", "--detach", "--network", networks[2], *options, *command)
     yield ids
     subprocess.run(["docker", "rm", "--force", *ids.values()], check=True, stdout=subprocess.DEVNULL)
@@ -458,7 +458,7 @@ def test_a_worker_that_hangs_is_restarted_and_no_other_service(tmp_path: Path, i
     ids = {}
     for name, service in (("worker", "worker"), ("map", "map"), ("healthy", "worker")):
         labels = [f"--label=com.docker.compose.project={project}", f"--label=com.docker.compose.service={service}"]
-        command = [images["foreign"], "python", "-m", "jobs.common.engine"]
+        command = [images["foreign"], "python", "-m", "longshore.flows.engine"]
         ids[name] = docker_says("run", "--detach", "--network=none", *labels, *check, *command)
     process = None
 

@@ -144,7 +144,7 @@ def labelled(engine: DockerClient, stack: str) -> Container:
     """A container of a run that no server knows."""
     made: Container = engine.containers.run(
         IMAGE,
-        ["python", "-m", "jobs.common.engine"],
+        ["python", "-m", "longshore.flows.engine"],
         detach=True,
         network="none",
         environment={"LOST": "wait"},

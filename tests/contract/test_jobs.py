@@ -1,14 +1,13 @@
 """What every folder of jobs/ keeps to. A new job is held to it by being there."""
 
 import json
-import runpy
+import os
 import subprocess
 import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 import yaml
@@ -21,6 +20,7 @@ from scripts.settings import ROOT, read_env
 from tests.contract.conftest import Sinks
 from workpools.job import JobDeployment
 
+BANNED = ROOT / "tests/no_prefect"
 FILES = ("__init__.py", "__main__.py", "deployment.py", "flow.py")
 FOLDERS = sorted({path.parent.name for name in FILES[1:] for path in (ROOT / "jobs").glob(f"*/{name}")})
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
@@ -41,12 +41,17 @@ def load(deployment: JobDeployment) -> Any:
     return load_flow_from_entrypoint(str(ROOT / deployment.entrypoint), use_placeholder_flow=False)
 
 
-def run(folder: str, *words: str) -> int:
-    """`python -m jobs.FOLDER WORDS…` in this process; its exit code."""
-    with patch.object(sys, "argv", [folder, *words]), pytest.raises(SystemExit) as ended:
-        runpy.run_module(f"jobs.{folder}", run_name="__main__")
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
+def run(folder: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    """`python -m jobs.FOLDER WORDS…`, where importing Prefect is an error."""
+    env = {**os.environ, "PYTHONPATH": str(BANNED)}
+    command = [sys.executable, "-m", f"jobs.{folder}", *words]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+
+
+def ran(folder: str, *words: str) -> None:
+    """The same, which must succeed."""
+    done = run(folder, *words)
+    assert done.returncode == 0, done.stderr
 
 
 def options(parameters: dict[str, Any]) -> list[str]:
@@ -146,31 +151,48 @@ def test_the_image_that_deploys_knows_the_parameters(folder: str, tmp_path: Path
     assert [defaults(one) for one in found] == [defaults(one) for one in wanted]
 
 
-def test_help_lists_the_parameters_of_its_first_deployment(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(folder, "--help") == 0
-    said = capsys.readouterr().out
+def test_help_lists_the_parameters_of_its_first_deployment(folder: str) -> None:
+    done = run(folder, "--help")
+    assert done.returncode == 0
+    said = done.stdout
     assert f"usage: python -m jobs.{folder}" in said
     for name in load(deployments(folder)[0]).parameters.properties:
         assert f"--{name.replace('_', '-')}" in said
 
 
-def test_wrong_usage_ends_with_2(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(folder, "--no-such-option") == 2
-    assert "--no-such-option" in capsys.readouterr().err
+def test_wrong_usage_ends_with_2(folder: str) -> None:
+    done = run(folder, "--no-such-option")
+    assert done.returncode == 2
+    assert "--no-such-option" in done.stderr
+
+
+def test_with_prefect_it_does_the_same(folder: str, sinks: Sinks) -> None:
+    first = deployments(folder)[0]
+    for name in first.after:
+        before = name.replace("-", "_")
+        ran(before, *options(dict(deployments(before)[0].trial)))
+    trial = options(dict(first.trial))
+    ran(folder, *trial)
+    loaded = sinks.contents()
+    command = [sys.executable, "-m", f"jobs.{folder}", *trial, "--prefect"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Finished in state Completed" in done.stderr
+    assert sinks.contents() == loaded
 
 
 def test_a_rerun_leaves_identical_rows(folder: str, sinks: Sinks) -> None:
     first = deployments(folder)[0]
     for name in first.after:
         before = name.replace("-", "_")
-        assert run(before, *options(dict(deployments(before)[0].trial))) == 0
+        ran(before, *options(dict(deployments(before)[0].trial)))
     untouched = sinks.contents()
     trial = options(dict(first.trial))
-    assert run(folder, *trial) == 0
+    ran(folder, *trial)
     loaded = sinks.contents()
     assert loaded != untouched
-    assert run(folder, *trial) == 0
+    ran(folder, *trial)
     assert sinks.contents() == loaded
     if "force" in load(first).parameters.properties:
-        assert run(folder, *trial, "--force") == 0
+        ran(folder, *trial, "--force")
         assert sinks.contents() == loaded

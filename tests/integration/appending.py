@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
 
-from jobs.common import cloud as google
-from jobs.common.bigquery import append as bigquery
-from jobs.common.errors import LoadError
-from jobs.common.postgres import append as postgres
-from jobs.common.report import Report
-from jobs.common.schemas import declared_schema
+from longshore.errors import LoadError
+from longshore.flows import blocks
+from longshore.report import Report
+from longshore.schemas import declared_schema
+from longshore.sinks.bigquery import append as bigquery
+from longshore.sinks.postgres import append as postgres
 from tests.conftest import Cloud, Database
 from tests.integration.bigquery_loading import Books, books
 from tests.integration.loading import LOG, SOON
@@ -55,7 +55,7 @@ def append(place: Place, rows: pa.Table, **options: Any) -> Report:
     if isinstance(place, Database):
         return postgres.run(postgres.Append(**wanted), place.engine, LOG)
     job = bigquery.Append(**{"dataset": place.dataset, "moment": "timestamp", "cluster": ("trip_id",)} | wanted)
-    return bigquery.run(job, google.bigquery_client("none"), LOG, SOON)
+    return bigquery.run(job, blocks.bigquery_client("none"), LOG, SOON)
 
 
 def appending(code: str, target: str, path: Path, rows: pa.Table) -> "subprocess.Popen[str]":

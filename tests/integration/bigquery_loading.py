@@ -4,9 +4,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.common import cloud as google
-from jobs.common.bigquery import load
-from jobs.common.report import Report
+from longshore.flows import blocks
+from longshore.report import Report
+from longshore.sinks.bigquery.load import BigQueryTable
+from longshore.sinks.load import Load
+from longshore.sources.objects import Objects
 from tests.conftest import Cloud
 from tests.integration.loading import LOG, SOON, parquet
 
@@ -26,9 +28,11 @@ def put_object(cloud: Cloud, name: str, data: pa.Table | bytes) -> str:
 
 def load_objects(cloud: Cloud, uri: str, table: str = "t", **options: Any) -> Report:
     """Load objects as the flow does, the address being the slice."""
-    wanted = load.Load(uri, cloud.dataset, table, **{"slice": uri, "title": uri.rsplit("/", 1)[-1]} | options)
-    store = google.bucket("zoom-gcs").gcp_credentials.get_cloud_storage_client()
-    return load.run(wanted, store, google.bigquery_client("zoom-gcp-creds"), LOG, SOON)
+    options = {"slice": uri, "title": uri.rsplit("/", 1)[-1], "dataset": cloud.dataset} | options
+    place = {name: options.pop(name) for name in ("dataset", "month", "cluster", "location") if name in options}
+    sink = BigQueryTable(blocks.bigquery_client("zoom-gcp-creds"), table=table, **place)
+    advice = {name: options.pop(name) for name in ("advice",) if name in options}
+    return Load(Objects(uri, blocks.bucket("zoom-gcs").store, **advice), sink, **options).run(LOG, SOON)
 
 
 def books(cloud: Cloud) -> Books:

@@ -8,11 +8,12 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet as pq
 
-from jobs.common.backoff import Backoff
-from jobs.common.postgres import load
-from jobs.common.postgres.load import Load
-from jobs.common.report import Report
-from jobs.common.schemas import declared_schema
+from longshore.backoff import Backoff
+from longshore.report import Report
+from longshore.schemas import declared_schema
+from longshore.sinks.load import Load
+from longshore.sinks.postgres.load import PostgresTable
+from longshore.sources.web import WebFile
 from tests.conftest import Database
 from tests.sources.server import Site
 
@@ -35,7 +36,8 @@ def load_file(
     """Load one file, its URL being the slice."""
     schema = declared_schema(columns) if columns else None
     options = {"slice": url, "title": url.rsplit("/", 1)[-1], **options}
-    return load.run(Load(url, table, schema=schema, **options), database.engine, LOG, SOON)
+    source = WebFile(url, options.pop("file_format", None))
+    return Load(source, PostgresTable(database.engine, table), schema=schema, **options).run(LOG, SOON)
 
 
 def parquet(table: pa.Table, **options: Any) -> bytes:

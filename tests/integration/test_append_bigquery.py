@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 from google.cloud import bigquery
 
-from jobs.common.bigquery import sql
-from jobs.common.bigquery.columns import table_columns
-from jobs.common.errors import LoadError
+from longshore.errors import LoadError
+from longshore.sinks.bigquery import sql
+from longshore.sinks.bigquery.columns import table_columns
 from tests.conftest import Cloud
 from tests.emulators.proxy import Fault, Proxy, proxied
 from tests.integration.appending import DAY, append, appending, counts, refused, seen
@@ -23,10 +23,10 @@ from tests.integration.test_bigquery_together import TRANSACTION, before_passing
 
 UPLOAD = "sourceFormat"
 CHILD = """
-from jobs.common import cloud
-from jobs.common.bigquery.append import Append, run
+from longshore.flows import blocks
+from longshore.sinks.bigquery.append import Append, run
 job = Append(target, "seen", rows, key, "timestamp", "late buses", flow_run="one")
-print(run(job, cloud.bigquery_client("none"), getLogger()).rows_loaded)
+print(run(job, blocks.bigquery_client("none"), getLogger()).rows_loaded)
 """
 
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import NullPool, create_engine
 
-from jobs.common.errors import LoadError
-from jobs.common.schemas import JSONB
+from longshore.errors import LoadError
+from longshore.schemas import JSONB
 from tests.conftest import Database
 from tests.integration.appending import append, appending, counts, refused, seen
 from tests.integration.loading import load_file, put
@@ -19,7 +19,7 @@ from tests.sources.server import Site
 
 CHILD = """
 from sqlalchemy import NullPool, create_engine
-from jobs.common.postgres.append import Append, run
+from longshore.sinks.postgres.append import Append, run
 engine = create_engine(target, poolclass=NullPool)
 print(run(Append("seen", rows, key, "late buses"), engine, getLogger()).rows_loaded)
 """

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from jobs.common.errors import LoadError
-from jobs.common.postgres.warehouse import engine
 from jobs.web_to_postgres.flow import web_to_postgres
+from longshore.errors import LoadError
+from longshore.flows.blocks import engine
 from tests.conftest import Database
 from tests.integration.bad_input_table import noted
 from tests.integration.loading import SOON, load_file, put

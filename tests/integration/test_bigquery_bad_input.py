@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from google.cloud import bigquery
 
-from jobs.common.bigquery import objects
-from jobs.common.errors import LoadError
-from jobs.common.schemas import declared_schema
 from jobs.gcs_to_bigquery.flow import gcs_to_bigquery
+from longshore.errors import LoadError
+from longshore.schemas import declared_schema
+from longshore.sinks.bigquery import footers, load
 from tests.conftest import Cloud
 from tests.emulators.proxy import Fault, Proxy, proxied
 from tests.integration.bad_input_table import noted
@@ -193,8 +193,8 @@ def test_another_number_of_rows_than_the_footers_say(
     loaded: tuple[Cloud, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud, uri = loaded
-    wrong = objects.Footers(999, {"n": "INT64", "s": "STRING"}, 0)
-    monkeypatch.setattr(objects, "read_footers", lambda *_: wrong)
+    wrong = footers.Footers(999, {"n": "INT64", "s": "STRING"}, 0)
+    monkeypatch.setattr(load, "read_footers", lambda *_: wrong)
     assert "the load job brought another number of rows than the footers" in refused(cloud, uri, force=True)
 
 
@@ -255,7 +255,7 @@ def test_a_view_takes_no_rows(loaded: tuple[Cloud, str]) -> None:
         ({"table": None}, "uri needs table"),
         ({"uri": None, "slice": "x"}, "slice goes with uri"),
         ({"uri": "https://x/y", "table": "t"}, "'https://x/y' is no address of objects: give gs://BUCKET/OBJECT"),
-        ({"uri": None, "color": "pink"}, "There is no data set 'pink'. Known: green, yellow."),
+        ({"uri": None, "color": "pink"}, "There are no 'pink' taxi trips. Known colors: green, yellow."),
     ],
     ids=[
         "a table of another dataset",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common.bigquery import staging
-from jobs.common.errors import LoadError
+from longshore.errors import LoadError
+from longshore.sinks.bigquery import staging
 from tests.conftest import Cloud
 from tests.emulators.proxy import Fault, Proxy, proxied
 from tests.integration.appending import append, appending, seen

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jobs.common.errors import LoadError
+from longshore.errors import LoadError
 from tests.conftest import Cloud
 from tests.emulators.proxy import Fault, Proxy, proxied
 from tests.integration.bigquery_loading import books, load_objects, numbers, put_object

@@ -8,8 +8,8 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.common.bigquery.sql import literal
-from jobs.common.schemas import declared_schema
+from longshore.schemas import declared_schema
+from longshore.sinks.bigquery.sql import literal
 from tests.conftest import Cloud
 from tests.integration.bigquery_loading import load_objects, put_object
 from tests.integration.test_load_values import VALUES

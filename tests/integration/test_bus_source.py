@@ -19,9 +19,9 @@ import pyarrow as pa
 import pytest
 from google.transit.gtfs_realtime_pb2 import FeedMessage
 
-from jobs.common.backoff import Backoff
-from jobs.common.web import open_url
 from jobs.late_buses import compare, feed, timetable
+from longshore.backoff import Backoff
+from longshore.sources.web import open_url
 from tests.sources.buses import gtfs, realtime
 from tests.sources.buses.city import BOX, ZONE, City
 from tests.sources.buses.server import FEED, TIMETABLE, BusSite, accelerated, real_time, serve_buses

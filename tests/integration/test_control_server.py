@@ -135,7 +135,7 @@ def test_a_run_reads_the_block_that_its_deployment_names_with_the_one_inside(
 
 
 def test_a_run_without_its_block_says_which_one_and_where_it_is_named(server: Guarded) -> None:
-    run = due("web-to-postgres/monthly", dataset="yellow", year=2021, months=[1])
+    run = due("web-to-postgres/monthly", color="yellow", year=2021, months=[1])
     said = engine(server, run, token(run, ("gcs-bucket/outer",)))
     assert ended(run).is_failed()
     assert "the run's deployment does not name the block sqlalchemy-connector/postgres-connector" in said

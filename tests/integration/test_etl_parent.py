@@ -67,7 +67,7 @@ def test_a_late_run_takes_the_month_before_its_schedule_in_both_steps(
 
 @pytest.mark.parametrize(
     ("parameters", "reason"),
-    [({"months": [13]}, "No such month: 2021-13."), ({"color": "blue"}, "There is no data set 'blue'.")],
+    [({"months": [13]}, "No such month: 2021-13."), ({"color": "blue"}, "There are no 'blue' taxi trips.")],
     ids=str,
 )
 def test_what_cannot_be_copied_ends_with_its_reason(

@@ -14,13 +14,16 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
 
-from jobs.common.cloud import bucket as bucket_block
-from jobs.common.errors import LoadError
-from jobs.common.lake import parquet_parts, upload
-from jobs.common.lake.copy import Copy, run
-from jobs.common.report import Report
-from jobs.common.schemas import declared_schema
 from jobs.web_to_gcs.flow import web_to_gcs
+from longshore.errors import LoadError
+from longshore.flows import blocks
+from longshore.formats import parquet_parts
+from longshore.report import Report
+from longshore.schemas import declared_schema
+from longshore.sinks.lake import upload
+from longshore.sinks.lake.load import BucketObject
+from longshore.sinks.load import Load
+from longshore.sources.web import WebFile
 from tests.conftest import Cloud
 from tests.emulators.proxy import Fault, Proxy, proxied
 from tests.integration.bad_input_table import noted
@@ -40,11 +43,11 @@ def lines(count: int) -> bytes:
 
 def copy_file(cloud: Cloud, url: str, columns: dict[str, str] | None = COLUMNS, **options: Any) -> Report:
     """Copy one file to PATH."""
-    block = bucket_block("zoom-gcs")
-    bucket = block.gcp_credentials.get_cloud_storage_client().bucket(options.pop("bucket", block.bucket))
+    place = blocks.bucket("zoom-gcs")
+    bucket = place.store.bucket(options.pop("bucket", place.name))
     schema = declared_schema(columns) if columns else None
-    copy = Copy(url, bucket.name, PATH, url.rsplit("/", 1)[-1], schema=schema, **options)
-    return run(copy, bucket, LOG, SOON)
+    source = WebFile(url, options.pop("file_format", None))
+    return Load(source, BucketObject(bucket, PATH), PATH, schema=schema, **options).run(LOG, SOON)
 
 
 def table(cloud: Cloud, path: str = PATH) -> pa.Table:

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from jobs.common import steps
 from jobs.late_buses import store
 from jobs.late_buses.flow import compare_bus_times, get_bus_timetables, get_live_bus_locations, master_flow
 from jobs.late_buses.late_csv import from_csv
+from longshore.flows import steps
 from scripts.settings import ROOT
 from tests.conftest import Cloud, Database
 from tests.sources.buses.server import TIMETABLE, BusSite

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from jobs.common.errors import LoadError
+from longshore.errors import LoadError
 from tests.conftest import Database
 from tests.integration.loading import load_file, parquet, put
 from tests.sources.server import Fault, Site

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobs.common.report import Report
 from jobs.web_to_postgres.flow import web_to_postgres
+from longshore.report import Report
 from tests.conftest import Database
 from tests.sources.server import Fault, Site
 
@@ -30,13 +30,13 @@ def test_every_row_of_a_month_arrives_but_those_with_0_passengers(
     color: str, taxi: Database, publish: Callable[..., Any]
 ) -> None:
     expected = publish(color)
-    [report] = run(dataset=color)
+    [report] = run(color=color)
     kept = expected.rows - expected.zero_passengers
     assert (report.rows_read, report.rows_loaded) == (expected.rows, kept)
     assert report.dropped == {"0 passengers": expected.zero_passengers}
     sql = f'SELECT count(*), count(*) FILTER (WHERE "VendorID" IS NULL) FROM {color}_taxi_trips'
     assert taxi.rows(sql) == [(kept, expected.blank_vendor)]
-    again = run(dataset=color, keep_zero_passengers=True)
+    again = run(color=color, keep_zero_passengers=True)
     assert again[0].rows_loaded == expected.rows
     sql = f'SELECT count(*), sum(round(total_amount * 100)::bigint), sum("PULocationID") FROM {color}_taxi_trips'
     assert taxi.rows(sql) == [(expected.rows, expected.total_cents, expected.zones)]
@@ -168,4 +168,4 @@ def test_the_run_writes_a_table_artifact(taxi: Database, publish: Callable[..., 
 
 
 def test_an_unknown_data_set_names_the_known_ones(taxi: Database) -> None:
-    assert run_failing(dataset="blue") == "There is no data set 'blue'. Known: green, yellow."
+    assert run_failing(color="blue") == "There are no 'blue' taxi trips. Known colors: green, yellow."

@@ -13,10 +13,9 @@ from typing import Any
 import psycopg2
 import pytest
 
-from jobs.common.errors import LoadError
-from jobs.common.postgres.load import Load, run
+from longshore.errors import LoadError
 from tests.conftest import Database
-from tests.integration.loading import LOG, SOON, load_file, put
+from tests.integration.loading import load_file, put
 from tests.sources.server import Fault, Site
 
 COLUMNS = {"n": "integer"}
@@ -168,10 +167,10 @@ def test_kill_9_of_the_postgres_backend_in_mid_load_changes_nothing(database: Da
 
 
 def test_a_changed_rule_loads_the_slice_anew(database: Database, site: Site) -> None:
-    from jobs.datasets.taxi import NO_ZERO_PASSENGERS
+    from longshore.datasets.taxi import NO_ZERO_PASSENGERS
 
     url = put(site, "a.csv", b"passenger_count\n0\n1\n\n")
     jobs: list[dict[str, Any]] = [{"rule": NO_ZERO_PASSENGERS}, {}, {}]
-    reports = [run(Load(url, "t", "s", "a.csv", **job), database.engine, LOG, SOON) for job in jobs]
+    reports = [load_file(database, url, slice="s", **job) for job in jobs]
     assert [report.status for report in reports] == ["loaded", "loaded", "unchanged"]
     assert [report.rows_loaded for report in reports] == [1, 2, 0]

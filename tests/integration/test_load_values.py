@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobs.common.schemas import declared_schema
+from longshore.schemas import declared_schema
 from tests.conftest import Database
 from tests.integration.loading import load_file, put
 from tests.sources.server import Site
@@ -149,9 +149,9 @@ def test_numbers_that_are_no_numbers_arrive(database: Database, site: Site) -> N
     )
 )
 def test_inferred_csv_never_changes_a_whole_number(values: list[Any]) -> None:
-    from jobs.common.errors import WiderSchemaNeeded
-    from jobs.common.tables.blocks import line_blocks
-    from jobs.common.tables.delimited import open_csv
+    from longshore.errors import WiderSchemaNeeded
+    from longshore.formats.blocks import line_blocks
+    from longshore.formats.csv.delimited import open_csv
 
     data = b"n,end\n" + b"".join(b"%s,\n" % ("" if v is None else str(v)).encode() for v in values)
     schema = None

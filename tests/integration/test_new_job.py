@@ -13,7 +13,7 @@ import pytest
 from scripts.settings import ROOT
 from tests.conftest import Database
 
-FOLDERS = ("jobs", "control", "workpools", "environments", "scripts", "tests", "docker")
+FOLDERS = ("jobs", "longshore", "control", "workpools", "environments", "scripts", "tests", "docker")
 FILES = ("docker-compose.yml", "pyproject.toml", "uv.lock", ".env.example")
 NAME, FOLDER = "zone-lookup", "zone_lookup"
 
@@ -74,7 +74,7 @@ def test_a_new_job_is_whole_and_runs_at_once(tree: Path, taxi: Database, publish
         ("a" * 41, "such as late-buses"),
         ("import", "means something else"),
         ("flow", "means something else"),
-        ("common", "already"),
+        ("late-buses", "already"),
         ("web-to-postgres", "already"),
         ("orchestration", "already"),
     ],

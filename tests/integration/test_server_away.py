@@ -20,8 +20,8 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFi
 from prefect.client.schemas.objects import TaskRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from jobs.common.engine import OVERDUE, SERVER_AWAY
 from jobs.web_to_postgres.flow import web_to_postgres
+from longshore.flows.engine import OVERDUE, SERVER_AWAY
 from scripts.docker import docker, docker_says, image_exists
 from scripts.settings import ROOT
 from tests.conftest import Database
@@ -76,7 +76,7 @@ class Engine:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jobs.common.engine"], cwd=ROOT, env=given | env, stdout=log, stderr=log
+                [sys.executable, "-m", "longshore.flows.engine"], cwd=ROOT, env=given | env, stdout=log, stderr=log
             )
 
     @property

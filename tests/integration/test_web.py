@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobs.common import web
-from jobs.common.backoff import Backoff
-from jobs.common.errors import LoadError
-from jobs.common.web import open_url
+from longshore.backoff import Backoff
+from longshore.errors import LoadError
+from longshore.sources import web
+from longshore.sources.web import open_url
 from tests.sources.server import HTML, Fault, Site, serve
 
 DATA = bytes(range(256)) * 8192  # 2 MiB

@@ -100,7 +100,7 @@ FORBIDDEN: dict[str, tuple[str, Any]] = {
     "an image by a trick": ("Image", "longshore/../evil:t"),
     "an image by id": ("Image", "sha256:" + "0" * 64),
     "another command": ("Cmd", ["sh", "-c", "id"]),
-    "a command as text": ("Cmd", "python -m jobs.common.engine"),
+    "a command as text": ("Cmd", "python -m longshore.flows.engine"),
     "an entrypoint": ("Entrypoint", ["sh"]),
     "another shell": ("Shell", ["sh"]),
     "root": ("User", "0"),

@@ -1,6 +1,6 @@
 """Which months a backfill takes."""
 
-from jobs.etl_parent.backfill import months_between
+from longshore.flows.backfill import months_between
 
 
 def test_both_ends_are_included_and_years_follow_each_other() -> None:

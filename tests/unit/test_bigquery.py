@@ -13,12 +13,14 @@ from google.cloud.bigquery import DatasetReference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.common.backoff import Backoff
-from jobs.common.bigquery import ledger, objects, sql
-from jobs.common.bigquery.columns import bigquery_type, columns_of
-from jobs.common.bigquery.service import Service
-from jobs.common.bigquery.staging import staged
-from jobs.common.errors import LoadError
+from longshore.backoff import Backoff
+from longshore.errors import LoadError
+from longshore.sinks.bigquery import ledger, sql
+from longshore.sinks.bigquery.columns import bigquery_type, columns_of
+from longshore.sinks.bigquery.footers import Footers
+from longshore.sinks.bigquery.service import Service
+from longshore.sinks.bigquery.staging import staged
+from longshore.sources import objects
 
 LOG = logging.getLogger("tests")
 DATASET = DatasetReference("p", "d")
@@ -164,7 +166,7 @@ def service(client: Client) -> Service:
 
 def stage(client: Client) -> str:
     """The staging table that a load gets."""
-    with staged(service(client), DATASET, "load", "x", ["gs://b/o"], objects.Footers(5, {"n": "INT64"}, 0)) as table:
+    with staged(service(client), DATASET, "load", "x", ["gs://b/o"], Footers(5, {"n": "INT64"}, 0)) as table:
         assert table.table_id in client.tables
         return str(table.table_id)
 

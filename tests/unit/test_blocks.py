@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.common.errors import LoadError
-from jobs.common.tables.blocks import delimiter_of, first_row, line_blocks, row_end
+from longshore.errors import LoadError
+from longshore.formats.blocks import delimiter_of, first_row, line_blocks, row_end
 
 FIELDS = st.text(st.sampled_from('ab",;\n\r é'), max_size=6)
 ROWS = st.lists(st.lists(FIELDS, min_size=3, max_size=3), min_size=1, max_size=12)
@@ -79,7 +79,7 @@ def test_an_inch_sign_in_a_field_opens_no_quote() -> None:
 
 
 def test_a_row_without_end_is_refused_before_memory_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    from jobs.common.tables import blocks
+    from longshore.formats import blocks
 
     monkeypatch.setattr(blocks, "MAX_ROW_BYTES", 1 << 20)
     with pytest.raises(LoadError, match="no row ends within 1 MiB"):

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.common.errors import LoadError
 from jobs.late_buses.columns import KEY, LATE, LIVE, TIMETABLE
 from jobs.late_buses.compare import Compared, Rule, late_buses
 from jobs.late_buses.late_csv import from_csv, to_csv
+from longshore.errors import LoadError
 from tests.unit.bus_tables import DAY, DUE, bus, live, stop, timetable
 
 MINUTE = timedelta(minutes=1)

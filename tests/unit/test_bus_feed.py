@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from google.transit import gtfs_realtime_pb2 as realtime
 
-from jobs.common.errors import LoadError
 from jobs.late_buses.columns import LIVE
 from jobs.late_buses.feed import observed_at, positions
+from longshore.errors import LoadError
 from tests.unit.bus_tables import DUE, bus, feed
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.common.errors import LoadError
 from jobs.late_buses import gtfs_time
+from longshore.errors import LoadError
 
 LONDON, NEW_YORK = ZoneInfo("Europe/London"), ZoneInfo("America/New_York")
 HOURS = st.one_of(st.none(), st.integers(0, 400_000))

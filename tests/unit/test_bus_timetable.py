@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.common.errors import LoadError
 from jobs.late_buses import gtfs_csv, service_days, timetable
 from jobs.late_buses.columns import TIMETABLE
+from longshore.errors import LoadError
 from tests.unit.gtfs_files import FILES, changed, packed
 
 SUNDAY = date(2026, 3, 1)

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.common.backoff import Backoff
-from jobs.common.errors import LoadError
-from jobs.common.postgres.connection import quote, quoted
-from jobs.common.read_ahead import read_ahead
-from jobs.common.report import Report, failures
-from jobs.common.schemas import ARROW_TYPES, check_names, declared_schema, postgres_type, storable, wider
-from jobs.common.tables.read import format_of
-from jobs.common.web import public_url
-from jobs.datasets.taxi import DATASETS, dataset, months_of
+from longshore.backoff import Backoff
+from longshore.datasets.taxi import COLORS, color, months_of
+from longshore.errors import LoadError
+from longshore.formats.file import format_of
+from longshore.http import public_url
+from longshore.read_ahead import read_ahead
+from longshore.report import Report, failures
+from longshore.schemas import ARROW_TYPES, check_names, declared_schema, postgres_type, storable, wider
+from longshore.sinks.postgres.connection import quote, quoted
 
 TODAY = datetime(2021, 3, 15, 12, tzinfo=UTC)
 
@@ -95,15 +95,15 @@ def test_a_month_of_this_month_is_not_the_future() -> None:
 def test_the_taxi_files_are_where_they_were_published(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TAXI_URL", raising=False)
     url = "https://github.com/DataTalksClub/nyc-tlc-data/releases/download/green/green_tripdata_2021-01.csv.gz"
-    assert dataset("green").url(date(2021, 1, 1)) == url
-    with pytest.raises(LoadError, match=r"There is no data set 'blue'\. Known: green, yellow"):
-        dataset("blue")
+    assert color("green").url(date(2021, 1, 1)) == url
+    with pytest.raises(LoadError, match=r"There are no 'blue' taxi trips\. Known colors: green, yellow"):
+        color("blue")
 
 
 def test_declared_columns_are_those_of_the_files() -> None:
     from tests.sources.taxi import COLUMNS
 
-    assert {name: list(data.columns) for name, data in DATASETS.items()} == COLUMNS
+    assert {name: list(data.columns) for name, data in COLORS.items()} == COLUMNS
 
 
 def test_a_report_says_what_came_what_went_and_how_fast() -> None:

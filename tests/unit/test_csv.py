@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.common.errors import LoadError, WiderSchemaNeeded
-from jobs.common.schemas import declared_schema
-from jobs.common.tables.blocks import line_blocks
-from jobs.common.tables.delimited import open_csv
+from longshore.errors import LoadError, WiderSchemaNeeded
+from longshore.formats.blocks import line_blocks
+from longshore.formats.csv.delimited import open_csv
+from longshore.schemas import declared_schema
 
 
 def read(data: bytes, columns: dict[str, str] | None = None, size: int = 1 << 20) -> list[dict[str, Any]]:

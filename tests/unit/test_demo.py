@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common.report import Report
+from longshore.report import Report
 from scripts.demo import places
 from scripts.demo.__main__ import show
 from scripts.demo.loads import told

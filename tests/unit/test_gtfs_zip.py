@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.common.errors import LoadError
-from jobs.late_buses import gtfs_csv, gtfs_zip
-from jobs.late_buses.gtfs_zip import opened
+from jobs.late_buses import gtfs_csv
+from longshore.errors import LoadError
+from longshore.sources import zip as zips
+from longshore.sources.zip import opened
 from tests.unit.gtfs_files import FILES, packed
 
 CENTRAL = b"PK\x01\x02"  # begins a member's entry in the zip's directory
@@ -140,8 +141,8 @@ def test_a_zip_bomb_is_refused_by_its_ratio() -> None:
 
 
 def test_a_zip_bomb_is_refused_by_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gtfs_zip, "MOST_BYTES", 100)
-    monkeypatch.setattr(gtfs_zip, "MOST_STOP_TIMES", 300)
+    monkeypatch.setattr(zips, "MOST_BYTES", 100)
+    monkeypatch.setitem(gtfs_csv.MOST_BYTES, "stop_times.txt", 300)
     assert read(packed({}), "stop_times.txt", "trip_id")  # has a limit of its own
     with pytest.raises(LoadError, match=r"calendar.txt would have .* bytes; more than 100 are refused as a zip bomb"):
         read(packed({}), "calendar.txt", "service_id")

@@ -15,10 +15,12 @@ def chosen(job: str, target: Path) -> set[str]:
     return {str(path.relative_to(target)) for path in target.rglob("*.py")}
 
 
-def test_a_job_gets_its_own_folder_and_the_common_ones(tmp_path: Path) -> None:
+def test_a_job_gets_its_own_folder_and_the_library(tmp_path: Path) -> None:
     files = chosen("web-to-postgres", tmp_path)
     assert "jobs/web_to_postgres/flow.py" in files
-    assert {file.split("/")[1] for file in files} == {"__init__.py", "common", "datasets", "web_to_postgres"}
+    folders = {"/".join(file.split("/")[:2]) for file in files if file.startswith("jobs/")}
+    assert folders == {"jobs/__init__.py", "jobs/web_to_postgres"}
+    assert {file.split("/")[0] for file in files} == {"jobs", "longshore"}
     assert "jobs/web_to_postgres/deployment.py" not in files
 
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.common.errors import LoadError, WiderSchemaNeeded
-from jobs.common.schemas import JSONB, declared_schema
-from jobs.common.tables.blocks import line_blocks
-from jobs.common.tables.json_array import array_lines
-from jobs.common.tables.json_lines import open_json
+from longshore.errors import LoadError, WiderSchemaNeeded
+from longshore.formats.blocks import line_blocks
+from longshore.formats.json.array import array_lines
+from longshore.formats.json.lines import open_json
+from longshore.schemas import JSONB, declared_schema
 
 
 def read(data: bytes, columns: dict[str, str] | None = None, size: int = 1 << 20) -> tuple[pa.Schema, list[Any]]:

@@ -16,7 +16,7 @@ from dashboards import charts, source
 from dashboards.labels import escaped, in_order
 from dashboards.map import COLOURS, colour, placed
 from dashboards.settings import Settings, View
-from jobs.common.errors import LoadError
+from longshore.errors import LoadError
 from scripts.settings import ROOT
 from tests.browser.sample import CITY, late, rows, write
 from tests.conftest import Cloud

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
-from jobs.common.lake import parquet_parts
+from longshore.formats import parquet_parts
 
 ROWS = pa.table({"n": range(1_000), "s": [f"text {n % 7}" for n in range(1_000)]}).to_batches()[0]
 

@@ -13,8 +13,8 @@ import pytest
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
 from prefect.exceptions import PrefectHTTPStatusError
 
-from jobs.common import patience
-from jobs.common.patience import ServerAway, be_patient, is_away
+from longshore.flows import patience
+from longshore.flows.patience import ServerAway, be_patient, is_away
 from tests.emulators.servers import free_port
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.common.errors import LoadError
-from jobs.common.tables.unpack import BOM, unpack
+from longshore.errors import LoadError
+from longshore.formats.unpack import BOM, unpack
 
 
 def unpacked(data: bytes, size: int = 1 << 16) -> bytes:

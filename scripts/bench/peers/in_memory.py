@@ -9,7 +9,7 @@ import pyarrow as pa
 from isal import igzip
 from pyarrow import csv, parquet
 
-from jobs.datasets.taxi import dataset
+from longshore.datasets.taxi import color
 
 
 def main(url: str, path: str) -> None:
@@ -17,7 +17,7 @@ def main(url: str, path: str) -> None:
     began = time.monotonic()
     with urllib.request.urlopen(url) as answer:  # noqa: S310
         text = pa.BufferReader(igzip.decompress(answer.read()))  # type: ignore[no-untyped-call]
-    types = {field.name: field.type for field in dataset("yellow").schema}
+    types = {field.name: field.type for field in color("yellow").schema}
     table = csv.read_csv(text, convert_options=csv.ConvertOptions(column_types=types))
     parquet.write_table(table, path, compression="zstd")
     print(json.dumps({"seconds": time.monotonic() - began}))

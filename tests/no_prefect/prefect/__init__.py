@@ -1,0 +1,3 @@
+"""Stands in Prefect's place where a test shows that nothing imports it."""
+
+raise ImportError("Prefect is banned here")
