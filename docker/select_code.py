@@ -9,7 +9,7 @@ from pathlib import Path
 PARTS: dict[str, tuple[str, ...]] = {
     "orchestration": ("control", "environments", "jobs", "longshore", "workpools", "scripts"),
     "emulators": (
-        *("tests/__init__.py", "tests/emulators"),
+        *("standins/__init__.py", "standins/google"),
         *("scripts/__init__.py", "scripts/gcp_key.py", "scripts/settings.py"),
     ),
     "dashboards": (
@@ -19,7 +19,11 @@ PARTS: dict[str, tuple[str, ...]] = {
         *("longshore/__init__.py", "longshore/errors.py", "longshore/schemas.py"),
         *("longshore/backoff.py", "longshore/formats", "longshore/rows"),
     ),
-    "sources": ("jobs/__init__.py", "longshore", "tests/__init__.py", "tests/sources"),
+    "sources": (
+        *("longshore/__init__.py", "longshore/datasets", "longshore/rows", "longshore/backoff.py"),
+        *("longshore/errors.py", "longshore/schemas.py"),
+        *("standins/__init__.py", "standins/buses", "standins/taxi", "standins/web"),
+    ),
 }
 # Jobs that run others as subflows, in their own container.
 RUNS = {"etl-parent": ("web-to-gcs", "gcs-to-bigquery")}

@@ -16,12 +16,13 @@ from scripts.settings import ROOT, UserError, image_tag, settings
 # image -> target of the Dockerfile, and what it must be able to import; a job has `job`, and its flow
 SERVED = {
     "orchestration": ("server", "scripts.deploy, prefect_docker"),
-    "sources": ("sources", "tests.sources.__main__, tests.sources.buses.__main__"),
+    "sources": ("sources", "standins.taxi.__main__, standins.buses.__main__"),
     "dashboards": (
         "map",
-        "dashboards.map, dashboards.charts, dashboards.source, dashboards.warehouse, streamlit.web.cli",
+        ", ".join(f"dashboards.late_buses.{name}" for name in ("map", "charts", "source", "warehouse"))
+        + ", streamlit.web.cli",
     ),
-    "emulators": ("emulators", "tests.emulators.__main__, bqemulator.server, gcp_storage_emulator.server, numpy"),
+    "emulators": ("emulators", "standins.google.__main__, bqemulator.server, gcp_storage_emulator.server, numpy"),
 }
 
 

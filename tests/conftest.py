@@ -18,10 +18,10 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from sqlalchemy import Engine, NullPool, create_engine, text
 
-from tests.emulators.start import google_cloud
-from tests.sources.buses.city import City
-from tests.sources.buses.server import BusSite, serve_buses
-from tests.sources.server import Site, serve
+from standins.buses.city import City
+from standins.buses.server import BusSite, serve_buses
+from standins.google.start import google_cloud
+from standins.web.server import Site, serve
 
 # Before anything imports Prefect: no test touches the settings or the server of the person who runs it.
 HOME = tempfile.mkdtemp(prefix="longshore-prefect-")
@@ -142,8 +142,8 @@ def kept_months(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def publish(site: Site, kept_months: Path) -> Callable[..., Any]:
     """Put a generated month on the site (made once a session); what a load must find in it."""
-    from tests.sources.files import Expected, make
-    from tests.sources.taxi import Month
+    from standins.taxi.files import Expected, make
+    from standins.taxi.taxi import Month
 
     def put(
         color: str = "yellow", month: int = 1, rows: int = 3_000, ending: str = "csv.gz", **options: Any

@@ -16,7 +16,7 @@ from scripts.bench.inputs import job_python
 from scripts.bench.measure import run_process
 from scripts.bench.part import FULL, Contender, Input, Part, Place, job, peer
 from scripts.bench.results import Column, Goal, Results
-from tests.emulators.start import google_cloud
+from standins.google.start import google_cloud
 
 LAST_BYTES = 64 << 10
 TAIL = 8  # bytes behind the footer: its length, and PAR1

@@ -13,9 +13,9 @@ from scripts.bench.inputs import job_python, undisturbed
 from scripts.bench.measure import Run, run_process
 from scripts.bench.part import Part, peer
 from scripts.bench.results import Column, Goal, Results
-from tests.emulators.start import google_cloud
-from tests.sources.buses.city import AGENCIES, AGENCY, City
-from tests.sources.buses.server import serve_buses
+from standins.buses.city import AGENCIES, AGENCY, City
+from standins.buses.server import serve_buses
+from standins.google.start import google_cloud
 
 VEHICLES, QUICK_VEHICLES = 2_000, 100
 AT = datetime(2026, 2, 4, 8, 40, tzinfo=UTC)

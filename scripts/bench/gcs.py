@@ -14,8 +14,8 @@ from scripts.bench import results as r
 from scripts.bench.inputs import job_python
 from scripts.bench.part import FULL, QUICK, Contender, Input, Part, Place, job, peer
 from scripts.bench.results import Goal, Results
-from tests.emulators.clients import clients
-from tests.emulators.start import google_cloud
+from standins.google.clients import clients
+from standins.google.start import google_cloud
 
 OBJECT = "data/yellow/{name}.parquet"  # where our job puts the month
 SMALL = (QUICK, FULL)  # what is read into memory whole

@@ -20,7 +20,7 @@ def site(root: Path, sizes: Sequence[Size]) -> Iterator[str]:
     """The files, made where they are missing, and the stand-in of the taxi website in a process of its own; its URL."""
     months = [f"{size.year}-{size.month}-{size.rows}" for size in sizes]
     subprocess.run([sys.executable, "-m", "scripts.bench.prepare", str(root), *months], check=True)
-    command = [sys.executable, "-m", "tests.sources", "--port", "0", "--root", str(root), "--datasets"]
+    command = [sys.executable, "-m", "standins.taxi", "--port", "0", "--root", str(root), "--datasets"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from tests.sources.files import make
-from tests.sources.taxi import Month
+from standins.taxi.files import make
+from standins.taxi.taxi import Month
 
 
 def main(root: Path, *months: str) -> None:

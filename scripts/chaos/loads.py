@@ -10,7 +10,7 @@ from pyarrow import parquet
 from scripts.docker import docker_says
 from scripts.settings import UserError
 from scripts.stack import container
-from tests.emulators.clients import clients
+from standins.google.clients import clients
 
 Env = Mapping[str, str]
 MONTH = {"year": 2021, "months": [1], "force": True}

@@ -15,7 +15,7 @@ warnings.simplefilter("ignore")
 from scripts.demo.loads import reports  # noqa: E402
 from scripts.demo.places import HOME, google_cloud, postgres, stand_in  # noqa: E402
 from scripts.settings import ROOT, UserError  # noqa: E402
-from tests.emulators.servers import stop  # noqa: E402
+from standins.google.servers import stop  # noqa: E402
 
 KEY = "demo"
 EVERY = 10.0  # seconds; the feed changes as often
@@ -25,14 +25,14 @@ EVERY = 10.0  # seconds; the feed changes as often
 def bus_service() -> Iterator[dict[str, str]]:
     """A stand-in of the bus service; the variables with which the flows reach it."""
     says = ("BUS_FEED_URL", "BUS_TIMETABLE_URL")
-    with stand_in("tests.sources.buses", "--port", "0", "--key", KEY, says=says) as found:
+    with stand_in("standins.buses", "--port", "0", "--key", KEY, says=says) as found:
         yield {**found, "BODS_API_KEY": KEY}
 
 
 @contextmanager
 def page(port: int) -> Iterator[str]:
     """The map; its address."""
-    command = [sys.executable, "-m", "streamlit", "run", "dashboards/late_buses.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboards/late_buses/page.py", "--server.port", str(port)]
     with (HOME / "map.log").open("w") as log, subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log) as process:
         try:
             yield f"http://127.0.0.1:{port}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.settings import ROOT, UserError
-from tests.emulators.servers import stop
+from standins.google.servers import stop
 
 HOME = ROOT / ".demo"
 
@@ -43,7 +43,7 @@ def postgres() -> Iterator[dict[str, str]]:
 @contextmanager
 def google_cloud() -> Iterator[dict[str, str]]:
     """Variables with which the jobs reach the emulators of Google Cloud."""
-    from tests.emulators.start import google_cloud
+    from standins.google.start import google_cloud
 
     with google_cloud(HOME / "cloud") as env:
         yield env
@@ -57,7 +57,7 @@ def website(live: bool) -> Iterator[str]:
 
         yield base_url()
         return
-    with stand_in("tests.sources", "--port", site_port(), "--root", str(HOME / "site"), says=("TAXI_URL",)) as found:
+    with stand_in("standins.taxi", "--port", site_port(), "--root", str(HOME / "site"), says=("TAXI_URL",)) as found:
         yield found["TAXI_URL"]
 
 

@@ -13,8 +13,8 @@ import pytest
 from selenium.webdriver import Chrome
 
 from scripts.settings import ROOT
+from standins.google.servers import free_port
 from tests.browser.page import Page
-from tests.emulators.servers import free_port
 
 SECONDS = 180
 Open = Callable[..., Page]
@@ -44,7 +44,7 @@ def serve(folder: Path) -> Iterator[Callable[..., str]]:
 def serving(home: Path, settings: dict[str, str]) -> Iterator[str]:
     """A server of the pages, as it is started by hand."""
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "dashboards/late_buses.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboards/late_buses/page.py", "--server.port", str(port)]
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "MAP_TILES": "", "MAP_REFRESH_SECONDS": "0"} | settings
     with (
         (home / f"streamlit-{port}.log").open("wb") as log,

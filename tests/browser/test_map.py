@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from xstatic.pkg import leaflet
 
-from dashboards.labels import LISTED
-from dashboards.map import COLOURS
+from dashboards.late_buses.labels import LISTED
+from dashboards.late_buses.map import COLOURS
 from tests.browser.conftest import Open
 from tests.browser.page import Page
 from tests.browser.sample import CITY, late, write

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from google.cloud import bigquery
 
-from dashboards import warehouse
-from dashboards.settings import Settings
+from dashboards.late_buses import warehouse
+from dashboards.late_buses.settings import Settings
 from longshore.errors import LoadError
 from tests.conftest import Cloud, Database
 

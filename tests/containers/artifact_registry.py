@@ -12,11 +12,11 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from standins.google.cloud_run.certificate import certificate
+from standins.google.serve import serving
+from standins.google.servers import free_port, stop
 from tests.containers.registry import LocalRegistry, bridge, config, named, need_registry, trusted_by_engine
 from tests.containers.wire import Wire
-from tests.emulators.cloud_run.certificate import certificate
-from tests.emulators.serve import serving
-from tests.emulators.servers import free_port, stop
 
 NAME = "nowhere1-docker.pkg.dev"
 RESOURCE = "projects/longshore/locations/nowhere1/repositories/jobs"

@@ -20,10 +20,10 @@ from scripts.gcp_key import local_key, token_uri
 from scripts.images import jobs
 from scripts.stack import STAND_INS
 from scripts.stack import container as postgres
+from standins.google.cloud_run.server import Front, cloud_run
+from standins.google.cloud_run.service import CloudRun
 from tests.containers.conftest import inspect
 from tests.containers.runs import make, sql, wait_for
-from tests.emulators.cloud_run.server import Front, cloud_run
-from tests.emulators.cloud_run.service import CloudRun
 from tests.unit.terraform_files import RESOURCES
 
 PROJECT, REGION = "local", "us-central1"
@@ -101,7 +101,7 @@ def serving(network: str, images: Mapping[str, str], folder: Path, secrets: Mapp
     with cloud_run(run, folder, gateway) as front:
         front.may = frozenset(RESOURCES["google_project_iam_custom_role.job_starter"]["permissions"])
         names = [f"--network-alias={name}.googleapis.com" for name in (f"{REGION}-run", "run")]
-        relay = ["python", "-m", "tests.emulators.relay", "443", gateway, front.url.rpartition(":")[2]]
+        relay = ["python", "-m", "standins.google.relay", "443", gateway, front.url.rpartition(":")[2]]
         with container("--network", network, *names, images["emulators"], *relay):
             yield front
 

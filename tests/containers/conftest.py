@@ -12,8 +12,8 @@ import pytest
 from scripts.docker import docker_says
 from scripts.images import SERVED, jobs
 from scripts.settings import PASSWORDS, ROOT, new_password, read_env, settings
+from standins.google.servers import free_port
 from tests.containers.runs import PROJECT, make, settle
-from tests.emulators.servers import free_port
 
 PORTS = ("PREFECT_PORT", "POSTGRES_PORT", "GCS_PORT", "TOKEN_PORT", "BIGQUERY_PORT", "MAP_PORT")
 

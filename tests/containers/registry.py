@@ -18,9 +18,9 @@ import psutil
 import pytest
 
 from scripts.registry import CERTS
+from standins.google.cloud_run.certificate import certificate
+from standins.google.servers import free_port, stop
 from tests.containers.wire import Wire, wired
-from tests.emulators.cloud_run.certificate import certificate
-from tests.emulators.servers import free_port, stop
 
 NAME = "registry.longshore.test"
 HOSTS = Path("/etc/hosts")

@@ -14,7 +14,7 @@ from jobs.late_buses.deployment import LIVE
 from scripts.docker import docker_says
 from scripts.settings import PASSWORDS, ROOT
 from scripts.stack import container
-from tests.emulators.clients import clients
+from standins.google.clients import clients
 
 PROJECT = "longshore-test"
 

@@ -12,9 +12,9 @@ from prefect.states import Cancelling
 from scripts.deployments import deployments
 from scripts.docker import docker_says
 from scripts.settings import PASSWORDS
+from standins.google.cloud_run.service import Fault
 from tests.containers.cloud_run import OURS, PREFECTS_OWN, PROFILE_SECRET, REGISTRY, Place, place
 from tests.containers.runs import cloud, forget_green, make, run, sql, wait_for
-from tests.emulators.cloud_run.service import Fault
 from workpools.cloud_run import memory
 
 POOLS = ["cloud-run", "cloud-run-v2"]

@@ -13,11 +13,11 @@ from google_auth_httplib2 import AuthorizedHttp
 from googleapiclient import discovery
 from googleapiclient.errors import HttpError
 
+from standins.google.cloud_run.server import HERE, Front, cloud_run
+from standins.google.cloud_run.service import CloudRun, Fault
 from tests.containers.cloud_run import logs
 from tests.containers.conftest import inspect
 from tests.containers.runs import wait_for
-from tests.emulators.cloud_run.server import HERE, Front, cloud_run
-from tests.emulators.cloud_run.service import CloudRun, Fault
 
 IMAGE = f"us-central1-docker.pkg.dev/local/longshore/job@sha256:{'0' * 64}"
 PARENT = f"projects/local/locations/{HERE}"

@@ -24,8 +24,8 @@ from control.policy import Policy
 from scripts.base_images import BOOTSTRAPPED
 from scripts.docker import docker_says, image_exists
 from scripts.settings import ROOT, settings
+from standins.google.servers import free_port
 from tests.containers.runs import wait_for
-from tests.emulators.servers import free_port
 from tests.unit.job_containers import FORBIDDEN, RUN_ID, changed, container_settings, job_body
 
 STACK_NAME = f"proxy-{secrets.token_hex(4)}"

@@ -130,8 +130,8 @@ def test_a_code_change_is_one_small_layer(images: dict[str, str], tmp_path: Path
         "scripts",
         "dashboards",
         "tests/__init__.py",
-        "tests/sources",
-        "tests/emulators",
+        "standins/taxi",
+        "standins/google",
         ".dockerignore",
     ):
         origin, copy = ROOT / part, tree / part

@@ -10,8 +10,8 @@ from scripts.move_records import OLD, counts
 from scripts.services import services
 from scripts.settings import PASSWORDS, ROOT, UserError, new_password
 from scripts.stack import clean, container, have_databases, stack_settings
+from standins.google.servers import free_port
 from tests.containers.test_databases import IMAGE, OURS
-from tests.emulators.servers import free_port
 
 PROJECT = "longshore-test-older"
 pytestmark = pytest.mark.skipif(not IMAGE, reason="no Postgres image here: make base")

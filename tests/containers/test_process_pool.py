@@ -10,8 +10,8 @@ from typing import Any
 
 from scripts.settings import ROOT
 from scripts.stack import STAND_INS
+from standins.web.server import Site
 from tests.containers.runs import cloud, forget_green, make, run, sql
-from tests.sources.server import Site
 
 TRIPS = '{"dataset": "green", "year": 2021, "months": [3]}'
 MONTH = '{"color": "green", "year": 2021, "months": [3]}'

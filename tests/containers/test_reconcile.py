@@ -23,8 +23,8 @@ from control.labels import RUN, STACK
 from docker import DockerClient
 from scripts.deploy import put_pool
 from scripts.settings import ROOT
+from standins.google.servers import stop
 from tests.containers.lost import BEGUN, image, new_image
-from tests.emulators.servers import stop
 from tests.integration.lost_runs import lost
 from tests.integration.prefect_server import api, bare_server
 from tests.integration.test_reconcile_process import QUICK, names, read, state, until

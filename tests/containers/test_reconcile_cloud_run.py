@@ -21,11 +21,11 @@ from scripts.deploy import put_pool
 from scripts.docker import docker_says
 from scripts.gcp_key import local_key, token_uri
 from scripts.settings import ROOT
+from standins.google.cloud_run.execution import LABEL
+from standins.google.cloud_run.server import HERE, Front, cloud_run
+from standins.google.cloud_run.service import CloudRun, Job
+from standins.google.servers import stop
 from tests.containers.lost import image, new_image
-from tests.emulators.cloud_run.execution import LABEL
-from tests.emulators.cloud_run.server import HERE, Front, cloud_run
-from tests.emulators.cloud_run.service import CloudRun, Job
-from tests.emulators.servers import stop
 from tests.integration.lost_runs import lost
 from tests.integration.prefect_server import api, bare_server
 from tests.integration.test_reconcile_process import QUICK, names, read, state, until

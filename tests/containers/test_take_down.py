@@ -10,9 +10,9 @@ import pytest
 from scripts.docker import docker_says
 from scripts.settings import ROOT, UserError
 from scripts.stack_checks import need_ports, own_ports
+from standins.google.servers import free_port
 from tests.containers.conftest import inspect
 from tests.containers.test_databases import IMAGE
-from tests.emulators.servers import free_port
 
 ME, OTHER = "longshore-test-down", "longshore-test-other"
 RUN = "io.prefect.flow-run-id=0"

@@ -18,9 +18,9 @@ import httpx
 from scripts.base_images import bootstrap
 from scripts.docker import docker_says, image_exists
 from scripts.settings import ROOT, new_password
+from standins.google.cloud_run.certificate import certificate
+from standins.google.servers import free_port
 from tests.containers.runs import wait_for
-from tests.emulators.cloud_run.certificate import certificate
-from tests.emulators.servers import free_port
 
 NETWORK = f"longshore-test-vm-{os.getpid()}"
 REGISTRY = "europe-west1-docker.pkg.dev"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from standins.buses.server import BusSite
 from tests.conftest import Cloud, Database
-from tests.sources.buses.server import BusSite
 
 LEDGER = "load_ledger"  # says when and by which run a slice was loaded: a rerun may write it anew
 TABLES = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)'"

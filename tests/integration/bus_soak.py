@@ -14,10 +14,10 @@ from typing import Any
 
 import psutil
 
-from tests.sources.buses.city import City
-from tests.sources.buses.server import FEED, BusSite, serve_buses
-from tests.sources.buses.simulation import inside, late, positions
-from tests.sources.faults import HTML, Fault
+from standins.buses.city import City
+from standins.buses.server import FEED, BusSite, serve_buses
+from standins.buses.simulation import inside, late, positions
+from standins.web.faults import HTML, Fault
 
 BEGIN = datetime(2026, 2, 4, 23, 54, tzinfo=UTC)  # midnight comes soon
 EVERY = timedelta(seconds=7)  # oftener than the feed changes: some looks see what the one before saw

@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_setting
 
 from control.tokens import Claims, sign
 from scripts.settings import ROOT
-from tests.emulators.servers import free_port, stop, wait_for
+from standins.google.servers import free_port, stop, wait_for
 from tests.integration.prefect_server import deploy
 
 PASSWORD, TOKEN_KEY = "correct-horse", "token-key-of-ours"

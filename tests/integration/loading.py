@@ -14,8 +14,8 @@ from longshore.schemas import declared_schema
 from longshore.sinks.load import Load
 from longshore.sinks.postgres.load import PostgresTable
 from longshore.sources.web import WebFile
+from standins.web.server import Site
 from tests.conftest import Database
-from tests.sources.server import Site
 
 LOG = logging.getLogger("tests")
 SOON = Backoff(attempts=3, first=0.0)

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from tests.emulators.servers import free_port
+from standins.google.servers import free_port
 
 WORKSPACE = "/api/accounts/2f0e/workspaces/9c1a"
 METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]

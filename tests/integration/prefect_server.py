@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from scripts.deploy import put_pool
 from scripts.deployments import build, deployments
 from scripts.settings import ROOT
-from tests.emulators.servers import free_port, stop, wait_for
+from standins.google.servers import free_port, stop, wait_for
 from workpools.pools import POOLS
 
 POOL = "process"

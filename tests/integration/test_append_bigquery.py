@@ -15,8 +15,8 @@ from google.cloud import bigquery
 from longshore.errors import LoadError
 from longshore.sinks.bigquery import sql
 from longshore.sinks.bigquery.columns import table_columns
+from standins.google.proxy import Fault, Proxy, proxied
 from tests.conftest import Cloud
-from tests.emulators.proxy import Fault, Proxy, proxied
 from tests.integration.appending import DAY, append, appending, counts, refused, seen
 from tests.integration.bigquery_loading import books, load_objects, numbers, put_object
 from tests.integration.test_bigquery_together import TRANSACTION, before_passing

@@ -11,11 +11,11 @@ from sqlalchemy import NullPool, create_engine
 
 from longshore.errors import LoadError
 from longshore.schemas import JSONB
+from standins.web.server import Site
 from tests.conftest import Database
 from tests.integration.appending import append, appending, counts, refused, seen
 from tests.integration.loading import load_file, put
 from tests.integration.test_load_together import backends, wait_until
-from tests.sources.server import Site
 
 CHILD = """
 from sqlalchemy import NullPool, create_engine

@@ -16,9 +16,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import AwaitingRetry, Cancelling
 
 from jobs.etl_parent.backfill import backfill
+from standins.web.server import Fault, Site
 from tests.conftest import Cloud, Database
 from tests.integration.prefect_server import api, children, server, worker
-from tests.sources.server import Fault, Site
 
 POSTGRES = "web-to-postgres/monthly"
 

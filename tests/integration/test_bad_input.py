@@ -16,11 +16,11 @@ import pytest
 from jobs.web_to_postgres.flow import web_to_postgres
 from longshore.errors import LoadError
 from longshore.flows.blocks import engine
+from standins.web.faults import HTML
+from standins.web.server import Fault, Site
 from tests.conftest import Database
 from tests.integration.bad_input_table import noted
 from tests.integration.loading import SOON, load_file, put
-from tests.sources.faults import HTML
-from tests.sources.server import Fault, Site
 
 COLUMNS = {"n": "integer", "s": "text"}
 GOOD = b"n,s\n" + b"".join(b"%d,%s\n" % (i, os.urandom(8).hex().encode()) for i in range(20_000))

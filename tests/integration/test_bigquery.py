@@ -14,9 +14,9 @@ from pyarrow import parquet as pq
 
 from jobs.gcs_to_bigquery.flow import gcs_to_bigquery
 from jobs.web_to_gcs.flow import web_to_gcs
+from standins.web.server import Site
 from tests.conftest import Cloud
 from tests.integration.bigquery_loading import books, load_objects, numbers, put_object
-from tests.sources.server import Site
 
 COUNTS = "SELECT table_name, slice, rows_loaded FROM load_ledger ORDER BY slice"
 

@@ -16,8 +16,8 @@ from jobs.gcs_to_bigquery.flow import gcs_to_bigquery
 from longshore.errors import LoadError
 from longshore.schemas import declared_schema
 from longshore.sinks.bigquery import footers, load
+from standins.google.proxy import Fault, Proxy, proxied
 from tests.conftest import Cloud
-from tests.emulators.proxy import Fault, Proxy, proxied
 from tests.integration.bad_input_table import noted
 from tests.integration.bigquery_loading import books, load_objects, put_object
 from tests.integration.loading import parquet

@@ -12,8 +12,8 @@ import pytest
 
 from longshore.errors import LoadError
 from longshore.sinks.bigquery import staging
+from standins.google.proxy import Fault, Proxy, proxied
 from tests.conftest import Cloud
-from tests.emulators.proxy import Fault, Proxy, proxied
 from tests.integration.appending import append, appending, seen
 from tests.integration.bigquery_loading import load_objects, numbers, put_object
 from tests.integration.test_append_bigquery import CHILD

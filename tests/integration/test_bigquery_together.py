@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from longshore.errors import LoadError
+from standins.google.proxy import Fault, Proxy, proxied
 from tests.conftest import Cloud
-from tests.emulators.proxy import Fault, Proxy, proxied
 from tests.integration.bigquery_loading import books, load_objects, numbers, put_object
 
 LOAD_JOB, TRANSACTION = "sourceUris", "BEGIN TRANSACTION"

@@ -11,13 +11,13 @@ import pytest
 
 from jobs.late_buses import store
 from jobs.late_buses.flow import compare_bus_times, get_bus_timetables, master_flow, write_late_buses_bq
+from standins.buses import realtime
+from standins.buses.server import FEED, TIMETABLE, BusSite
+from standins.web.faults import HTML, Fault
 from tests.conftest import Cloud, Database
 from tests.integration.appending import contents
 from tests.integration.bad_input_table import noted
 from tests.integration.test_late_buses import MORNING, ran
-from tests.sources.buses import realtime
-from tests.sources.buses.server import FEED, TIMETABLE, BusSite
-from tests.sources.faults import HTML, Fault
 from tests.unit.gtfs_files import FILES, changed, packed
 
 KEY = "k3y-of-ours"  # the fixture's

@@ -22,11 +22,11 @@ from google.transit.gtfs_realtime_pb2 import FeedMessage
 from jobs.late_buses import compare, feed, timetable
 from longshore.backoff import Backoff
 from longshore.sources.web import open_url
-from tests.sources.buses import gtfs, realtime
-from tests.sources.buses.city import BOX, ZONE, City
-from tests.sources.buses.server import FEED, TIMETABLE, BusSite, accelerated, real_time, serve_buses
-from tests.sources.buses.simulation import inside, late, positions
-from tests.sources.server import HTML, Fault
+from standins.buses import gtfs, realtime
+from standins.buses.city import BOX, ZONE, City
+from standins.buses.server import FEED, TIMETABLE, BusSite, accelerated, real_time, serve_buses
+from standins.buses.simulation import inside, late, positions
+from standins.web.server import HTML, Fault
 
 KEY = "a key & more"
 NOON = datetime(2026, 7, 15, 11, tzinfo=UTC)
@@ -163,7 +163,7 @@ def test_a_clock_may_go_faster() -> None:
 
 def test_it_is_started_by_a_command_that_prints_the_settings(tmp_path: Path) -> None:
     options = ["--port", "0", "--key", "k", "--vehicles", "20", "--root", str(tmp_path), "--start", "2026-07-15T12:00"]
-    command = [sys.executable, "-m", "tests.sources.buses", *options]
+    command = [sys.executable, "-m", "standins.buses", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         settings = dict(process.stdout.readline().strip().split("=", 1) for _ in range(2))

@@ -16,10 +16,10 @@ from websockets import Origin, Subprotocol
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from standins.buses.server import BusSite
 from tests.conftest import Cloud, Database
 from tests.integration.guarded_server import PASSWORD, Guarded, engine, guarded_jobs, secret, token
 from tests.integration.prefect_server import api, children, process
-from tests.sources.buses.server import BusSite
 
 BLOCK, OTHER_BLOCK = "secret/of-the-job", "secret/of-another"
 SOCKET = "/task_runs/subscriptions/scheduled"

@@ -109,7 +109,7 @@ def test_an_environment_changes_parameters_schedules_and_limits(
 ) -> None:
     text = (FOLDER / "cloud.toml").read_text()
     text += '\n[deployments."web-to-postgres/monthly"]\nschedule = "0 6 2 * *"\nmemory_mib = 2048\nconcurrency = 3\n'
-    (tmp_path / "cloud.toml").write_text(text + 'parameters = {dataset = "green"}\n')
+    (tmp_path / "cloud.toml").write_text(text + 'parameters = {color = "green"}\n')
     monkeypatch.setattr("scripts.environment.FOLDER", tmp_path)
     site.deploy("cloud-run", "web-to-postgres")
     there = api("read_deployment_by_name", "web-to-postgres/monthly")
@@ -120,7 +120,7 @@ def test_an_environment_changes_parameters_schedules_and_limits(
     assert api("read_work_queue_by_name", there.work_queue_name, "cloud-run").concurrency_limit == 3
     (tmp_path / "cloud.toml").write_text('[deployments."web-to-postgres/monthly"]\nparameters = {datset = "green"}\n')
     with pytest.raises(
-        UserError, match=r"web-to-postgres/monthly: the flow has no parameter 'datset'; there are: .*dataset"
+        UserError, match=r"web-to-postgres/monthly: the flow has no parameter 'datset'; there are: .*color"
     ):
         site.deploy("cloud-run")
 

@@ -10,14 +10,14 @@ import psutil
 from google.cloud import bigquery, storage
 
 from scripts.settings import ROOT
-from tests.emulators.clients import clients
-from tests.emulators.start import google_cloud
+from standins.google.clients import clients
+from standins.google.start import google_cloud
 
 FOREVER = """
 import sys, time
 from pathlib import Path
-from tests.emulators.clients import clients
-from tests.emulators.start import google_cloud
+from standins.google.clients import clients
+from standins.google.start import google_cloud
 with google_cloud(Path(sys.argv[1])):
     print("ready", flush=True)
     time.sleep(600)

@@ -21,8 +21,8 @@ from prefect_gcp import GcpCredentials, GcsBucket
 from control.encryption import WrongKey, move_blocks
 from scripts.gcp_key import local_key
 from scripts.settings import ROOT
+from standins.google.servers import free_port, wait_for
 from tests.conftest import Database
-from tests.emulators.servers import free_port, wait_for
 from tests.integration.guarded_server import ENCRYPTION_KEY, guarded_server, secret, settings
 from tests.integration.prefect_server import process
 

@@ -24,12 +24,12 @@ from longshore.sinks.lake import upload
 from longshore.sinks.lake.load import BucketObject
 from longshore.sinks.load import Load
 from longshore.sources.web import WebFile
+from standins.google.proxy import Fault, Proxy, proxied
+from standins.web import faults
+from standins.web.server import Site
 from tests.conftest import Cloud
-from tests.emulators.proxy import Fault, Proxy, proxied
 from tests.integration.bad_input_table import noted
 from tests.integration.loading import LOG, SOON, put
-from tests.sources import faults
-from tests.sources.server import Site
 
 COLUMNS = {"n": "integer", "s": "text"}
 SMALL = b"n,s\n1,a\n2,\n"

@@ -15,10 +15,10 @@ from jobs.late_buses.flow import compare_bus_times, get_bus_timetables, get_live
 from jobs.late_buses.late_csv import from_csv
 from longshore.flows import steps
 from scripts.settings import ROOT
+from standins.buses.server import TIMETABLE, BusSite
+from standins.buses.simulation import inside, late, positions
+from standins.web.faults import Fault
 from tests.conftest import Cloud, Database
-from tests.sources.buses.server import TIMETABLE, BusSite
-from tests.sources.buses.simulation import inside, late, positions
-from tests.sources.faults import Fault
 
 MORNING = datetime(2026, 2, 4, 8, 40, tzinfo=UTC)
 HISTORY = "SELECT trip_id, start_date, stop_sequence, timestamp FROM raw_late_buses"

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from longshore.errors import LoadError
+from standins.web.server import Fault, Site
 from tests.conftest import Database
 from tests.integration.loading import load_file, parquet, put
-from tests.sources.server import Fault, Site
 
 
 def test_types_of_a_csv_are_inferred(database: Database, site: Site) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from jobs.web_to_postgres.flow import web_to_postgres
 from longshore.report import Report
+from standins.web.server import Fault, Site
 from tests.conftest import Database
-from tests.sources.server import Fault, Site
 
 
 def run(**parameters: Any) -> list[Report]:

@@ -14,9 +14,9 @@ import psycopg2
 import pytest
 
 from longshore.errors import LoadError
+from standins.web.server import Fault, Site
 from tests.conftest import Database
 from tests.integration.loading import load_file, put
-from tests.sources.server import Fault, Site
 
 COLUMNS = {"n": "integer"}
 

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from longshore.schemas import declared_schema
+from standins.web.server import Site
 from tests.conftest import Database
 from tests.integration.loading import load_file, put
-from tests.sources.server import Site
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=12)
 UTC = dt.UTC

@@ -13,7 +13,7 @@ import pytest
 from scripts.settings import ROOT
 from tests.conftest import Database
 
-FOLDERS = ("jobs", "longshore", "control", "workpools", "environments", "scripts", "tests", "docker")
+FOLDERS = ("jobs", "longshore", "standins", "control", "workpools", "environments", "scripts", "tests", "docker")
 FILES = ("docker-compose.yml", "pyproject.toml", "uv.lock", ".env.example")
 NAME, FOLDER = "zone-lookup", "zone_lookup"
 

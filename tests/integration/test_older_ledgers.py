@@ -14,8 +14,8 @@ from jobs.web_to_gcs.flow import web_to_gcs
 from jobs.web_to_postgres.flow import web_to_postgres
 from longshore.sources.objects import FoundObjects
 from scripts.settings import ROOT
+from standins.web.server import Site
 from tests.conftest import Cloud, Database
-from tests.sources.server import Site
 
 OLDER = json.loads((ROOT / "tests/data/older_ledgers.json").read_text())
 MADE = 1_700_000_000  # when the files of OLDER were
@@ -26,9 +26,9 @@ def files(site: Site, publish: Callable[..., Any]) -> None:
     """The files that were loaded: the same bytes and times, so the same ETags."""
     publish("yellow", rows=5)
     publish("green", rows=5)
-    for name, text in OLDER["files"].items():
+    for name, content in OLDER["files"].items():
         path = site.root / name
-        path.write_text(text)
+        path.write_text(content)
         os.utime(path, (MADE, MADE))
 
 

@@ -22,7 +22,7 @@ from prefect.states import Cancelling, Running, Scheduled
 
 from scripts.deploy import put_pool
 from scripts.settings import ROOT
-from tests.emulators.servers import stop
+from standins.google.servers import stop
 from tests.integration.lost_runs import GO, TRIES, lost, parent
 from tests.integration.prefect_server import api, bare_server, children
 from workpools.alive import check

@@ -24,11 +24,11 @@ from jobs.web_to_postgres.flow import web_to_postgres
 from longshore.flows.engine import OVERDUE, SERVER_AWAY
 from scripts.docker import docker, docker_says, image_exists
 from scripts.settings import ROOT
+from standins.google.servers import Process, free_port, stop, wait_for
+from standins.web.server import Fault, Site
 from tests.conftest import Database
-from tests.emulators.servers import Process, free_port, stop, wait_for
 from tests.integration import away_flows
 from tests.integration.prefect_server import api, children
-from tests.sources.server import Fault, Site
 
 MONTH = {"months": [1], "keep_zero_passengers": True}
 FILE = "/objects/yellow/yellow_tripdata_2021-01.csv.gz"

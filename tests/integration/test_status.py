@@ -22,8 +22,8 @@ from scripts.deployments import deployments
 from scripts.docker import docker_says, image_exists
 from scripts.settings import ROOT, settings
 from scripts.status.read import read
+from standins.google.servers import free_port
 from tests.conftest import Database
-from tests.emulators.servers import free_port
 from tests.integration.prefect_server import POOL, api, server, worker
 
 BASE_IMAGES = (settings()["BASE_IMAGE"], "longshore/base:bookworm-python3.11")

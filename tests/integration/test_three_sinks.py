@@ -7,12 +7,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from standins.web.server import Site
 from tests.conftest import Cloud, Database
 from tests.integration.bigquery_loading import load_objects
 from tests.integration.loading import load_file, put
 from tests.integration.test_lake import PATH, copy_file, table
 from tests.integration.test_load_values import VALUES, csv_file, key
-from tests.sources.server import Site
 
 Row = tuple[Any, ...]
 

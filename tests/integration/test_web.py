@@ -12,7 +12,7 @@ from longshore.backoff import Backoff
 from longshore.errors import LoadError
 from longshore.sources import web
 from longshore.sources.web import open_url
-from tests.sources.server import HTML, Fault, Site, serve
+from standins.web.server import HTML, Fault, Site, serve
 
 DATA = bytes(range(256)) * 8192  # 2 MiB
 PATH = "/files/x.csv"

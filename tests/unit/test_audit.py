@@ -13,7 +13,7 @@ import pytest
 
 from scripts import audit
 from scripts.settings import ROOT
-from tests.emulators.serve import serving
+from standins.google.serve import serving
 
 NOWHERE = "http://127.0.0.1:9/"
 OLD = "jinja2", "2.4.1"  # of 2010; sandbox escapes and more are known of it

@@ -11,10 +11,10 @@ from math import cos, hypot, radians
 import pytest
 from google.transit.gtfs_realtime_pb2 import FeedMessage
 
-from tests.sources.buses import gtfs, realtime
-from tests.sources.buses.bus import CORNER, IN_TRANSIT_TO, LATE_SHARE, OUTSIDE, STOPPED_AT, Position, delay
-from tests.sources.buses.city import AGENCIES, AGENCY, BOX, EXTRA, NIGHT, TRIPS, WEEKDAYS, City, day_start, runs
-from tests.sources.buses.simulation import inside, late, positions, snapped
+from standins.buses import gtfs, realtime
+from standins.buses.bus import CORNER, IN_TRANSIT_TO, LATE_SHARE, OUTSIDE, STOPPED_AT, Position, delay
+from standins.buses.city import AGENCIES, AGENCY, BOX, EXTRA, NIGHT, TRIPS, WEEKDAYS, City, day_start, runs
+from standins.buses.simulation import inside, late, positions, snapped
 
 CITY = City()
 LARGE = City(vehicles=500)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longshore.backoff import Backoff
-from longshore.datasets.taxi import COLORS, color, months_of
+from longshore.datasets.taxi import color, months_of
 from longshore.errors import LoadError
 from longshore.formats.file import format_of
 from longshore.http import public_url
@@ -98,12 +98,6 @@ def test_the_taxi_files_are_where_they_were_published(monkeypatch: pytest.Monkey
     assert color("green").url(date(2021, 1, 1)) == url
     with pytest.raises(LoadError, match=r"There are no 'blue' taxi trips\. Known colors: green, yellow"):
         color("blue")
-
-
-def test_declared_columns_are_those_of_the_files() -> None:
-    from tests.sources.taxi import COLUMNS
-
-    assert {name: list(data.columns) for name, data in COLORS.items()} == COLUMNS
 
 
 def test_a_report_says_what_came_what_went_and_how_fast() -> None:

@@ -56,7 +56,7 @@ def test_deployments_are_changed_in_what_the_file_says_and_nothing_else(folder: 
     text = """
         [deployments."web-to-postgres/monthly"]
         schedule = "30 6 2 * *"
-        parameters = {dataset = "green"}
+        parameters = {color = "green"}
         memory_mib = 2048
         [deployments."web-to-gcs/monthly"]
         schedule = false
@@ -69,7 +69,7 @@ def test_deployments_are_changed_in_what_the_file_says_and_nothing_else(folder: 
     before, after = ({job.path: job for job in some} for some in (jobs, place(folder, text).changed(jobs)))
     postgres = after["web-to-postgres/monthly"]
     assert postgres.schedule == Cron("30 6 2 * *", "America/New_York")
-    assert (postgres.parameters, postgres.memory_mib) == ({"dataset": "green"}, 2048)
+    assert (postgres.parameters, postgres.memory_mib) == ({"color": "green"}, 2048)
     assert after["web-to-gcs/monthly"].schedule is None
     assert after["gcs-to-bigquery/monthly"].schedule == Cron("0 7 1 * *", "Europe/London")
     assert after["backfill/backfill"].schedule == Every(3600)

@@ -11,7 +11,7 @@ import pytest
 
 from scripts.deployments import deployments
 from scripts.settings import ROOT
-from tests.sources.__main__ import DEMO
+from standins.taxi.__main__ import DEMO
 
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLE = re.compile(r"^make run JOB=(\S+)(?: PARAMS='([^']*)')?", re.MULTILINE)

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards import charts, source
-from dashboards.labels import escaped, in_order
-from dashboards.map import COLOURS, colour, placed
-from dashboards.settings import Settings, View
+from dashboards.late_buses import charts, source
+from dashboards.late_buses.labels import escaped, in_order
+from dashboards.late_buses.map import COLOURS, colour, placed
+from dashboards.late_buses.settings import Settings, View
 from longshore.errors import LoadError
 from scripts.settings import ROOT
+from standins.web.server import Site
 from tests.browser.sample import CITY, late, rows, write
 from tests.conftest import Cloud
-from tests.sources.server import Site
 
 
 @given(st.text())
@@ -117,13 +117,13 @@ def test_a_time_zone_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
 def test_the_image_has_all_that_the_pages_import_and_no_more(tmp_path: Path) -> None:
     run = partial(subprocess.run, check=True, capture_output=True, text=True)
     run([sys.executable, "docker/select_code.py", "--job", "dashboards", ".", str(tmp_path)], cwd=ROOT)
-    loads = "import sys, dashboards.map, dashboards.charts, dashboards.source, dashboards.warehouse;"
+    loads = "import sys; from dashboards.late_buses import charts, map, source, warehouse;"
     loads += "print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] in ('jobs', 'dashboards')))"
     loads += "; print('prefect' in sys.modules)"
     files, prefect = run([sys.executable, "-c", loads], cwd=tmp_path).stdout.splitlines()
     assert all(Path(file).is_relative_to(tmp_path) for file in files.split())
     assert prefect == "False"
-    assert (tmp_path / "dashboards/.streamlit/config.toml").exists()
+    assert (tmp_path / "dashboards/late_buses/.streamlit/config.toml").exists()
     assert not (tmp_path / "jobs/late_buses/flow.py").exists()
 
 

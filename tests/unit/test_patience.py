@@ -15,7 +15,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 from longshore.flows import patience
 from longshore.flows.patience import ServerAway, be_patient, is_away
-from tests.emulators.servers import free_port
+from standins.google.servers import free_port
 
 
 @dataclass

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.sources.server import HTML, Fault, Site, serve
+from standins.web.server import HTML, Fault, Site, serve
 
 DATA = bytes(range(256)) * 4096
 PATH = "/files/x.csv"

@@ -19,7 +19,7 @@ from scripts.services import Service, declared, port_settings, volumes
 from scripts.settings import ENCRYPTION_KEY, ROOT, UserError, new_password, settings
 from scripts.stack import greeting
 from scripts.stack_checks import advice, is_taken, need_ports, need_room
-from tests.emulators.servers import free_port
+from standins.google.servers import free_port
 
 NOWHERE = "unix:///nowhere/docker.sock"
 
