@@ -116,7 +116,7 @@ def test_an_environment_changes_parameters_schedules_and_limits(
     assert [(one.schedule.cron, one.schedule.timezone) for one in there.schedules] == [
         ("0 6 2 * *", "America/New_York")
     ]
-    assert (there.parameters, there.job_variables["memory"]) == ({"dataset": "green"}, "2048Mi")
+    assert (there.parameters, there.job_variables["memory"]) == ({"color": "green"}, "2048Mi")
     assert api("read_work_queue_by_name", there.work_queue_name, "cloud-run").concurrency_limit == 3
     (tmp_path / "cloud.toml").write_text('[deployments."web-to-postgres/monthly"]\nparameters = {datset = "green"}\n')
     with pytest.raises(
