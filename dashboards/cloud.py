@@ -57,8 +57,8 @@ def explained(name: str, missing: str) -> Iterator[None]:
         ) from error
     except (GoogleAuthError, ValueError, OSError) as error:
         if isinstance(error, RequestException | ConnectionError):
-            raise LoadError(f"{name}: Google Cloud cannot be reached. It is tried again.", transient=True) from error
+            raise LoadError(f"{name}: Google Cloud cannot be reached. It is tried again.", retryable=True) from error
         raise LoadError(f"{name}: the Google Cloud credentials do not work. Is GCP_KEY_FILE a key?") from error
     except (GoogleAPICallError, RetryError) as error:
         said = str(getattr(error, "message", error)).split("\n")[0]
-        raise LoadError(f"{name}: {said}. It is tried again.", transient=True) from error
+        raise LoadError(f"{name}: {said}. It is tried again.", retryable=True) from error

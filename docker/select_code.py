@@ -2,8 +2,10 @@
 
 import argparse
 import compileall
+import importlib
 import py_compile
 import shutil
+import sys
 from pathlib import Path
 
 PARTS: dict[str, tuple[str, ...]] = {
@@ -25,16 +27,26 @@ PARTS: dict[str, tuple[str, ...]] = {
         *("standins/__init__.py", "standins/buses", "standins/taxi", "standins/web"),
     ),
 }
-# Jobs that run others as subflows, in their own container.
-RUNS = {"etl-parent": ("web-to-gcs", "gcs-to-bigquery")}
 # deployment.py says how a job is started: nothing that the job itself needs, so a new schedule is no new image.
 LEFT_OUT = ("__pycache__", "*.pyc")
 
 
-def parts_of(job: str) -> tuple[str, ...]:
+def parts_of(job: str, source: Path) -> tuple[str, ...]:
     """Paths, relative to the repository, that the image of `job` holds."""
-    folders = (f"jobs/{name.replace('-', '_')}" for name in (job, *RUNS.get(job, ())))
-    return PARTS.get(job, ("jobs/__init__.py", "longshore", *folders))
+    if job in PARTS:
+        return PARTS[job]
+    folders = (f"jobs/{name.replace('-', '_')}" for name in (job, *runs(job, source)))
+    return ("jobs/__init__.py", "longshore", *folders)
+
+
+def runs(job: str, source: Path) -> list[str]:
+    """The jobs whose flows `job` calls in its own container, as its deployments say."""
+    name = f"jobs.{job.replace('-', '_')}.deployment"
+    if not (source / name.replace(".", "/")).with_suffix(".py").exists():
+        raise SystemExit(f"there is no job {job!r}")
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(source))
+    return [run for deployment in importlib.import_module(name).DEPLOYMENTS for run in deployment.runs]
 
 
 def select(job: str, source: Path, target: Path, flows: Path | None = None) -> None:
@@ -43,7 +55,7 @@ def select(job: str, source: Path, target: Path, flows: Path | None = None) -> N
     flows: another target, for the folders of jobs: what changes most is a layer of its own, and small.
     """
     left_out = LEFT_OUT if job == "orchestration" else (*LEFT_OUT, "deployment.py")
-    for part in parts_of(job):
+    for part in parts_of(job, source):
         origin, copy = source / part, target / part
         copy.parent.mkdir(parents=True, exist_ok=True)
         if origin.is_dir():
@@ -51,7 +63,7 @@ def select(job: str, source: Path, target: Path, flows: Path | None = None) -> N
         elif origin.exists():
             shutil.copy(origin, copy)
         else:
-            raise SystemExit(f"{part}: not there, so there is no job {job!r}")
+            raise SystemExit(f"{part}: not there")
     if flows:
         (flows / "jobs").mkdir(parents=True)
         for folder in target.glob("jobs/*"):

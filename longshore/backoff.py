@@ -1,4 +1,4 @@
-"""How often to try again what may pass, and how long to wait in between."""
+"""How often to try again what may succeed later, and how long to wait in between."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ class Backoff:
         return min(self.first * 2.0 ** (failures - 1), 60.0)
 
     def wait(self, name: str, broken: "Broken", failures: int, position: int, log: Log) -> None:
-        """Wait before the next attempt. Raises a transient LoadError when it would be one too many.
+        """Wait before the next attempt. Raises a retryable LoadError when it would be one too many.
 
         position: the byte of the file called `name` at which it broke.
         """
@@ -32,7 +32,7 @@ class Backoff:
         if failures >= self.attempts:
             raise LoadError(
                 f"{name}: gave up{where} after {failures} attempts: {why}. Is the site up? Run it again later.",
-                transient=True,
+                retryable=True,
             ) from broken
         delay = max(self.delay(failures), min(broken.wait, 300.0))
         log.warning("%s: %s%s; attempt %d in %.1f s", name, why, where, failures + 1, delay)
@@ -40,7 +40,7 @@ class Backoff:
 
 
 class Broken(Exception):
-    """An attempt that failed in a way that may pass. wait: seconds that the server asked for."""
+    """An attempt that failed in a way that may succeed later. wait: seconds that the server asked for."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)

@@ -5,12 +5,12 @@ class LoadError(Exception):
     """A load that did not happen; nothing was changed.
 
     The message names the file or URL, the row and column where there is one, and what to do.
-    `transient` tells whether the same call may succeed a little later.
+    `retryable` tells whether the same call may succeed a little later.
     """
 
-    def __init__(self, message: str, *, transient: bool = False) -> None:
+    def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
-        self.transient = transient
+        self.retryable = retryable
 
 
 class UsageError(LoadError):

@@ -79,13 +79,15 @@ def usable_credentials() -> Iterator[None]:
         raise LoadError(f"The Google Cloud credentials cannot be used: {error}") from error
 
 
-def patience(backoff: Backoff) -> Retry:
-    """The same patience for one call of a Google client; it knows no number of attempts, so this counts them."""
+def retries(backoff: Backoff) -> Retry:
+    """The same back-off for one call of a Google client, which knows no number of attempts, so this counts them."""
     failures = count(1)
-    return Retry(lambda error: may_pass(error) and next(failures) < backoff.attempts, backoff.first, 60, timeout=None)
+    return Retry(
+        lambda error: is_retryable(error) and next(failures) < backoff.attempts, backoff.first, 60, timeout=None
+    )
 
 
-def may_pass(error: BaseException) -> bool:
+def is_retryable(error: BaseException) -> bool:
     """Whether the same call may succeed a little later."""
     status = getattr(error, "code", None) or getattr(getattr(error, "response", None), "status_code", None)
     return status in RETRY_STATUS if status else isinstance(error, RequestException | ConnectionError)
@@ -108,13 +110,13 @@ def explained(name: str) -> Iterator[None]:
             " or Storage Object Viewer where it only reads."
         ) from error
     except PreconditionFailed as error:
-        raise LoadError(f"{name}: another run changed the object meanwhile. Run it again.", transient=True) from error
+        raise LoadError(f"{name}: another run changed the object meanwhile. Run it again.", retryable=True) from error
     except (GoogleAPICallError, RequestException, ConnectionError) as error:
-        advice = " Is the service up? Run it again later." if may_pass(error) else ""
-        raise LoadError(f"{name}: {_said(error)}.{advice}", transient=may_pass(error)) from error
+        advice = " Is the service up? Run it again later." if is_retryable(error) else ""
+        raise LoadError(f"{name}: {_said(error)}.{advice}", retryable=is_retryable(error)) from error
     except GoogleAuthError as error:
         advice = f"{name}: the Google Cloud credentials do not work: {error}"
-        raise LoadError(advice, transient=error.retryable) from error
+        raise LoadError(advice, retryable=error.retryable) from error
 
 
 def _said(error: BaseException) -> str:

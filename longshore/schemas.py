@@ -107,10 +107,10 @@ def wider(old: pa.DataType, new: pa.DataType) -> pa.DataType:
 def check_names(name: str, found: list[str], schema: pa.Schema | None) -> None:
     """A file's columns are distinct, and just the schema's where there is one; their order is free."""
     if not found or "" in found:
-        raise LoadError(f"{name} has no header with a name for every column. Mend the header.")
+        raise LoadError(f"{name} has no header with a name for every column. Correct the header.")
     twice = sorted({column for column in found if found.count(column) > 1})
     if twice:
-        raise LoadError(f"{name} has the column {twice[0]!r} twice. Mend the header.")
+        raise LoadError(f"{name} has the column {twice[0]!r} twice. Correct the header.")
     if schema is None:
         return
     missing = [column for column in schema.names if column not in found]

@@ -1,7 +1,7 @@
 """What our workers have in common: they look after runs that nobody watches, show that they live, and stop when asked.
 
 A mixin for Prefect's workers, before the worker's class. Seconds that can be set, mainly for tests:
-WORKER_GRACE_SECONDS, WORKER_START_SECONDS, WORKER_WATCHER_SECONDS, WORKER_PULL_SECONDS (see Patience),
+WORKER_GRACE_SECONDS, WORKER_START_SECONDS, WORKER_WATCHER_SECONDS, WORKER_PULL_SECONDS (see Deadlines),
 WORKER_STOP_SECONDS (to stop in), WORKER_HUNG_SECONDS. How often it looks is PREFECT_WORKER_HEARTBEAT_SECONDS.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from prefect.client.schemas.objects import FlowRun
 
 from workpools import alive, ending, run_states
-from workpools.reconcile import ALWAYS, Action, Cancel, Crash, Job, Patience, Remove, Run, View, decide
+from workpools.reconcile import ALWAYS, Action, Cancel, Crash, Deadlines, Job, Remove, Run, View, decide
 
 Base: Any = object  # a subclass of BaseWorker would be registered as a type of worker
 SILENT = timedelta(seconds=40)  # between two answers of the server: longer, and it has been away
@@ -28,9 +28,9 @@ def seconds(name: str, default: int) -> int:
     return int(os.environ.get(f"WORKER_{name}_SECONDS") or default)
 
 
-def patience(usual: Patience) -> Patience:
+def deadlines(usual: Deadlines) -> Deadlines:
     """How long to wait for what, under this environment."""
-    return Patience(
+    return Deadlines(
         grace=seconds("GRACE", usual.grace),
         start=seconds("START", usual.start),
         watcher=seconds("WATCHER", usual.watcher),
@@ -42,7 +42,7 @@ class Careful(Base):  # type: ignore[misc]
     """A worker that reconciles. Subclasses say where jobs are: `find_jobs`, `last_lines`, `remove_job`, `place`."""
 
     what = "container"
-    usual = Patience()
+    usual = Deadlines()
     owns_process = False  # set by main(): then this process ends with the worker
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -141,7 +141,7 @@ class Careful(Base):  # type: ignore[misc]
             alone=not await run_states.others_online(client, pool, self.name),
             steady=self._steady,
             what=self.what,
-            patience=patience(self.usual),
+            deadlines=deadlines(self.usual),
         )
         runs = [self._run(run) for run in found.values()]
         await self._do(decide(runs, jobs, view), found, {job.id: job.run for job in jobs})

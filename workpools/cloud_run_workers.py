@@ -32,9 +32,9 @@ from prefect_gcp.workers.cloud_run_v2 import CloudRunWorkerJobV2Configuration, C
 
 from workpools import run_states
 from workpools.careful import Careful
-from workpools.reconcile import Job, Patience, Phase
+from workpools.reconcile import Deadlines, Job, Phase
 
-PASSING = {429, 500, 502, 503, 504}
+RETRYABLE = {429, 500, 502, 503, 504}
 MINUTES = 10  # for which a request is repeated
 POLL = 2  # seconds between looks at a new job
 AT_START, LATER = timedelta(days=1), timedelta(hours=2)  # since when a run was due whose job may be left
@@ -44,10 +44,10 @@ log = logging.getLogger("prefect.workers.cloud-run")
 warnings.filterwarnings("ignore", "Type '.*' at .* matches existing registered type")  # that is what we want
 
 
-def passes(error: Exception) -> bool:
+def is_retryable_error(error: Exception) -> bool:
     """Whether asking again may help."""
     if isinstance(error, HttpError):
-        return error.status_code in PASSING
+        return error.status_code in RETRYABLE
     return isinstance(error, OSError | httplib2.HttpLib2Error | TransportError)
 
 
@@ -55,10 +55,10 @@ def say(error: Exception) -> None:
     log.warning("Cloud Run: %s. Asking again.", error)
 
 
-patient = Retry(predicate=passes, initial=1, maximum=30, multiplier=2, timeout=MINUTES * 60, on_error=say)
+retrying = Retry(predicate=is_retryable_error, initial=1, maximum=30, multiplier=2, timeout=MINUTES * 60, on_error=say)
 
 
-class PatientRequest(HttpRequest):  # type: ignore[misc]
+class RetryingRequest(HttpRequest):  # type: ignore[misc]
     """A request that is repeated until it is answered. All can be but `run`, which would start a second execution."""
 
     def execute(self, http: Any = None, num_retries: int = 0) -> Any:
@@ -80,7 +80,7 @@ class PatientRequest(HttpRequest):  # type: ignore[misc]
                     raise
                 return {}
 
-        return patient(once)()
+        return retrying(once)()
 
 
 def begin(run: Callable[[], Any], begun: Callable[[], Any]) -> Any:
@@ -90,21 +90,21 @@ def begin(run: Callable[[], Any], begun: Callable[[], Any]) -> Any:
         try:
             return run()
         except Exception as error:
-            if passes(error) and (found := begun()):
+            if is_retryable_error(error) and (found := begun()):
                 return found
             raise
 
-    return patient(once)()
+    return retrying(once)()
 
 
 def client(version: str, endpoint: str, configuration: Any) -> Any:
-    """The API, with patience."""
+    """The API, whose calls are tried again."""
     return discovery.build(
         "run",
         version,
         client_options=ClientOptions(api_endpoint=endpoint),
         credentials=configuration.credentials.get_credentials_from_service_account(),
-        requestBuilder=PatientRequest,
+        requestBuilder=RetryingRequest,
     )
 
 
@@ -113,7 +113,7 @@ class CarefulCloudRun(Careful):
 
     what = "Cloud Run job"
     # An image may come from far to a machine that is new.
-    usual = Patience(start=600)
+    usual = Deadlines(start=600)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -164,7 +164,7 @@ class CarefulCloudRun(Careful):
         finally:
             del self._begun[str(flow_run.id)]
         if said := self._said.pop(configuration.job_name, ""):
-            self._ends[str(flow_run.id)] = f"The {self.what} ended before the run did: {said}", may_pass(said)
+            self._ends[str(flow_run.id)] = f"The {self.what} ended before the run did: {said}", is_retryable(said)
         return result
 
     def _find_job(self, run: str, name: str, configuration: Any) -> Job:
@@ -174,7 +174,7 @@ class CarefulCloudRun(Careful):
         raise NotImplementedError
 
 
-def may_pass(said: str) -> bool:
+def is_retryable(said: str) -> bool:
     """Whether another try may help an execution that ended so."""
     return not re.search("timeout|memory|cancel", said, re.IGNORECASE)
 
@@ -184,14 +184,14 @@ def as_job(name: str, run: str, made: str, began: str | None, ended: str | None,
     start = _time(began or made)
     if not began and not ended and datetime.now(UTC) - start > BEGINS_WITHIN:
         return Job(name, run, start, start + BEGINS_WITHIN, why="it was never started")
-    return Job(name, run, start, _time(ended) if ended else None, why=why.rstrip("."), restart=may_pass(why))
+    return Job(name, run, start, _time(ended) if ended else None, why=why.rstrip("."), restart=is_retryable(why))
 
 
 def _time(said: str) -> datetime:
     return datetime.fromisoformat(said)
 
 
-class PatientCloudRunWorker(CarefulCloudRun, CloudRunWorker):  # type: ignore[misc]
+class RetryingCloudRunWorker(CarefulCloudRun, CloudRunWorker):  # type: ignore[misc]
     """Takes the place of Prefect's worker for the API's first version: the last class of a type wins."""
 
     type = "cloud-run"
@@ -252,7 +252,7 @@ class PatientCloudRunWorker(CarefulCloudRun, CloudRunWorker):  # type: ignore[mi
         return ended
 
 
-class PatientCloudRunWorkerV2(CarefulCloudRun, CloudRunWorkerV2):  # type: ignore[misc]
+class RetryingCloudRunWorkerV2(CarefulCloudRun, CloudRunWorkerV2):  # type: ignore[misc]
     """The same for the second version."""
 
     type = "cloud-run-v2"

@@ -45,7 +45,8 @@ class JobDeployment:
     is started again whose container died. concurrency: runs at once. settings: names of settings that the container
     gets when they are set. needs: settings without which the schedule is off, as every run would fail. reaches: which
     of REACHES it can open connections to, besides Prefect's API. blocks: what its runs may read of Prefect's blocks,
-    as TYPE/NAME. starts: deployments, as FLOW/NAME, of which its runs may start some. trial: parameters of a small
+    as TYPE/NAME. runs: jobs whose flows it calls in its own container: its image holds them. starts: deployments, as
+    FLOW/NAME, of which its runs may start some, in containers of their own. trial: parameters of a small
     run on the stand-ins of the websites, for the contract test. after: jobs whose trials must have been run before.
     """
 
@@ -66,6 +67,7 @@ class JobDeployment:
     needs: tuple[str, ...] = ()
     reaches: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
     trial: Mapping[str, Any] = field(default_factory=dict)
     after: tuple[str, ...] = ()

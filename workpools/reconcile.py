@@ -50,7 +50,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Patience:
+class Deadlines:
     """Seconds. grace: for what another worker may be doing right now, and beyond a time limit, which the job keeps
     itself. start: from a job's start to its run's. watcher: for whoever watched the job to report its end. pull: to
     fetch an image, while another worker may be at it."""
@@ -79,7 +79,7 @@ class View:
     alone: bool = True
     steady: datetime = ALWAYS
     what: str = "container"
-    patience: Patience = field(default_factory=Patience)
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
 
 @dataclass(frozen=True)
@@ -120,15 +120,15 @@ def decide(runs: Iterable[Run], jobs: Iterable[Job], view: View) -> list[Action]
     known = {run.id: run for run in runs}
     actions = [action for run in known.values() for action in _judge(run, of_run[run.id], view)]
     strays = [job for id, found in of_run.items() if id not in known for job in found]
-    return actions + [Remove(job.id) for job in strays if _older(job.began, view.patience.grace, view)]
+    return actions + [Remove(job.id) for job in strays if _older(job.began, view.deadlines.grace, view)]
 
 
 def _judge(run: Run, jobs: Sequence[Job], view: View) -> list[Action]:
     all_gone: list[Action] = [Remove(job.id) for job in jobs]
     if run.phase is Phase.ENDED:
-        return all_gone if _older(run.since, view.patience.grace, view) else []
+        return all_gone if _older(run.since, view.deadlines.grace, view) else []
     if run.phase is Phase.WAITING:  # a job may run still, for a run that is paused or will be tried again
-        return [Remove(job.id) for job in jobs if job.ended and _older(run.since, view.patience.grace, view)]
+        return [Remove(job.id) for job in jobs if job.ended and _older(run.since, view.deadlines.grace, view)]
     running = [job for job in jobs if not job.ended]
     if running:
         return _overdue(run, running, view, all_gone) or [Remove(job.id) for job in jobs if job.ended]
@@ -136,7 +136,7 @@ def _judge(run: Run, jobs: Sequence[Job], view: View) -> list[Action]:
         return []
     if jobs:
         last = max(jobs, key=lambda job: job.ended or job.began)
-        if not _older(last.ended or last.began, view.patience.watcher, view):
+        if not _older(last.ended or last.began, view.deadlines.watcher, view):
             return []
         if run.phase is Phase.CANCELLING:
             return [Cancel(run.id), *all_gone]
@@ -152,13 +152,13 @@ def _judge(run: Run, jobs: Sequence[Job], view: View) -> list[Action]:
 def _overdue(run: Run, jobs: Sequence[Job], view: View, all_gone: list[Action]) -> list[Action]:
     """For a run that has jobs which have not ended: those that take too long."""
     for job in jobs:
-        if job.limit is not None and _older(job.began, job.limit + view.patience.grace, view):
+        if job.limit is not None and _older(job.began, job.limit + view.deadlines.grace, view):
             reason = f"The run took longer than its time limit of {job.limit} s; its {view.what} was stopped."
             return [Crash(run.id, reason, job=job.id), *all_gone]
     began = max(max(job.began for job in jobs), view.steady, run.since)
-    if run.phase is Phase.PENDING and _older(began, view.patience.start, view):
+    if run.phase is Phase.PENDING and _older(began, view.deadlines.start, view):
         newest = max(jobs, key=lambda job: job.began)
-        reason = f"The run had not begun {view.patience.start} s after its {view.what} was started."
+        reason = f"The run had not begun {view.deadlines.start} s after its {view.what} was started."
         return [Crash(run.id, reason, job=newest.id), *all_gone]
     return []
 
@@ -170,7 +170,7 @@ def _lost(run: Run, view: View) -> bool:
     if run.phase is Phase.RUNNING and run.place:
         return True
     # Somebody may be about to start it.
-    return _older(run.since, view.patience.grace if view.alone else view.patience.pull, view)
+    return _older(run.since, view.deadlines.grace if view.alone else view.deadlines.pull, view)
 
 
 def _older(since: datetime, seconds: float, view: View) -> bool:

@@ -22,11 +22,11 @@ from prefect.workers.process import ProcessWorker
 from prefect_docker.worker import DockerWorker, DockerWorkerJobConfiguration
 
 from control.labels import RUN, STACK
+from longshore.flows.api_retry import retry_while_away
 from longshore.flows.engine import OVERDUE
-from longshore.flows.patience import be_patient
 from workpools import alive, docker_runs, ending, process_runs
 from workpools.careful import Careful
-from workpools.cloud_run_workers import PatientCloudRunWorker, PatientCloudRunWorkerV2
+from workpools.cloud_run_workers import RetryingCloudRunWorker, RetryingCloudRunWorkerV2
 from workpools.consent import Consenting
 from workpools.reconcile import Job
 
@@ -179,7 +179,7 @@ class _Noting:
 
 
 OURS = {
-    worker.type for worker in (TidyDockerWorker, PatientCloudRunWorker, PatientCloudRunWorkerV2, CarefulProcessWorker)
+    worker.type for worker in (TidyDockerWorker, RetryingCloudRunWorker, RetryingCloudRunWorkerV2, CarefulProcessWorker)
 }
 
 
@@ -193,7 +193,7 @@ def main() -> None:
     # As the first process of a container it would be deaf to this until Prefect listens.
     signal.signal(signal.SIGTERM, lambda *_: ending.leave(0))
     Careful.owns_process = True
-    be_patient(waiting=alive.touch)
+    retry_while_away(waiting=alive.touch)
     start = ["worker", "start", "--type", args.type, "--install-policy", "never"]
     app([*start, "--pool", args.pool, "--name", args.name or f"{args.type}-worker"])
 

@@ -79,7 +79,7 @@ def _of_address(place: str) -> tuple[bytes, datetime | None]:
         raise LoadError(f"{public}: HTTP {error.code} {error.reason}. {ADVICE}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise LoadError(f"{public} cannot be read: {reason}. It is tried again.", transient=True) from error
+        raise LoadError(f"{public} cannot be read: {reason}. It is tried again.", retryable=True) from error
 
 
 def _of_file(path: Path) -> tuple[bytes, datetime | None]:

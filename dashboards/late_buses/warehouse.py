@@ -70,7 +70,7 @@ def of_postgres(url: URL, table: str, since: datetime, until: datetime) -> pa.Ta
         raise LoadError(f"The table {table} cannot be read: {_first_line(error)}. {ADVICE}") from error
     except DBAPIError as error:
         where = f"{url.host or 'local'}/{url.database}"
-        raise LoadError(f"Postgres at {where}: {_first_line(error)}. Is it running?", transient=True) from error
+        raise LoadError(f"Postgres at {where}: {_first_line(error)}. Is it running?", retryable=True) from error
 
 
 def of_bigquery(table: str, since: datetime, until: datetime) -> pa.Table:

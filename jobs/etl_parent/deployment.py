@@ -15,6 +15,7 @@ MONTHLY = JobDeployment(
     settings=("TAXI_URL", "STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST"),
     reaches=("web", "cloud"),
     blocks=("gcs-bucket/zoom-gcs", "gcp-credentials/zoom-gcp-creds"),
+    runs=("web-to-gcs", "gcs-to-bigquery"),
     trial={"months": [1], "year": 2021, "color": "yellow"},
 )
 # In a work queue of its own, as every flow: it waits for runs that it must not keep from starting.

@@ -45,7 +45,7 @@ def find(gtfs: Zip, name: str) -> Agency:
 def _timezone(gtfs: Zip, name: str, rows: Sequence[dict[str, str | None]]) -> str:
     zones = {row["agency_timezone"] or "" for row in rows}
     if len(zones) > 1:
-        raise LoadError(f"{gtfs.name}: agency.txt gives {name!r} more than one agency_timezone. Mend the file.")
+        raise LoadError(f"{gtfs.name}: agency.txt gives {name!r} more than one agency_timezone. Correct the file.")
     return gtfs_time.zone(zones.pop(), f"{gtfs.name}: agency.txt, agency_timezone of {name!r}").key
 
 

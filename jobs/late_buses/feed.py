@@ -54,7 +54,7 @@ def observed_at(live: pa.Table) -> datetime | None:
 
 def _feed(message: bytes, name: str) -> Any:
     if not message:
-        raise LoadError(f"{name} is empty (0 bytes), where even a feed without buses has a header.", transient=True)
+        raise LoadError(f"{name} is empty (0 bytes), where even a feed without buses has a header.", retryable=True)
     start = message.lstrip(b"\xef\xbb\xbf \t\r\n")
     for sign, kind in NO_FEED.items():
         if start.startswith(sign):
@@ -70,7 +70,7 @@ def _feed(message: bytes, name: str) -> Any:
         raise LoadError(
             f"{name} is cut short, or no GTFS-Realtime feed: its {len(message):,} bytes, which begin with"
             f" {_shown(message)}, cannot be read as protobuf. Run it again; if it stays so, check the address.",
-            transient=True,
+            retryable=True,
         )
     return feed
 

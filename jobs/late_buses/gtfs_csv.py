@@ -41,7 +41,7 @@ def batches(gtfs: Zip, member: str, required: Sequence[str], optional: Sequence[
                 return
             raise _no_csv(where, str(error), rows) from error
         if file.quotes % 2 and file.lines > rows + 1:  # it took all rows behind it for one field
-            raise LoadError(f"{where}, row {rows:,}: a quoted field has no end. Mend the file.")
+            raise LoadError(f"{where}, row {rows:,}: a quoted field has no end. Correct the file.")
 
 
 def table(
@@ -71,11 +71,11 @@ def _header(file: Unpacked, where: str, required: Sequence[str]) -> list[str]:
     missing = [column for column in required if column not in names]
     if missing:
         raise LoadError(
-            f"{where} lacks the column {', '.join(missing)}; it has {', '.join(names)[:500]}. Mend the file."
+            f"{where} lacks the column {', '.join(missing)}; it has {', '.join(names)[:500]}. Correct the file."
         )
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
-        raise LoadError(f"{where} has the column {twice[0]!r} twice. Mend the header.")
+        raise LoadError(f"{where} has the column {twice[0]!r} twice. Correct the header.")
     return names
 
 
@@ -83,7 +83,7 @@ def _no_csv(where: str, said: str, rows: int) -> LoadError:
     """rows: those of the blocks before, for what Arrow says without the row."""
     row = re.search(r"Row #(\d+): (.*)", said, re.DOTALL)
     place, what = (int(row[1]), row[2]) if row else (rows + 1, said)
-    return LoadError(f"{where}, row {place:,}{'' if row else ' or later'}: {what[:300]}. Mend the file.")
+    return LoadError(f"{where}, row {place:,}{'' if row else ' or later'}: {what[:300]}. Correct the file.")
 
 
 def _reader(file: Unpacked, header: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -108,10 +108,10 @@ def check_key(rows: pa.Table, column: str, where: str) -> None:
     """Raise LoadError unless each row has a value of its own in the column."""
     values, counts = rows[column].value_counts().flatten()
     if rows[column].null_count:
-        raise LoadError(f"{where} has a row without {column}. Mend the file.")
+        raise LoadError(f"{where} has a row without {column}. Correct the file.")
     twice = values.filter(pc.greater(counts, 1))
     if len(twice):
-        raise LoadError(f"{where} has {column} {twice[0].as_py()!r} twice. Mend the file.")
+        raise LoadError(f"{where} has {column} {twice[0].as_py()!r} twice. Correct the file.")
 
 
 def converted(
@@ -135,7 +135,7 @@ def converted(
         value, name = rows[column][row].as_py() or "", rows[key][row].as_py()
         number = f", row {in_file(row):,}" if in_file else ""
         raise LoadError(
-            f"{where}{number}, {key} {name!r}, column {column!r}: {value[:60]!r} is not {wanted}. Mend the file."
+            f"{where}{number}, {key} {name!r}, column {column!r}: {value[:60]!r} is not {wanted}. Correct the file."
         ) from error
 
 

@@ -75,4 +75,6 @@ def _check(where: str, table: pa.Table, columns: Sequence[str], pattern: str, wa
         row = pc.index(pc.match_substring_regex(table[column].fill_null(""), pattern), False).as_py()
         if row >= 0:
             value = table[column][row].as_py()
-            raise LoadError(f"{where}, row {row + 1:,}, column {column!r}: {value!r} is not {wanted}. Mend the file.")
+            raise LoadError(
+                f"{where}, row {row + 1:,}, column {column!r}: {value!r} is not {wanted}. Correct the file."
+            )

@@ -77,5 +77,5 @@ def _check_once(times: pa.Table, trip_ids: pa.Array, where: str) -> None:
     if row >= 0:
         raise LoadError(
             f"{where}: trip_id {trip_ids[trip[row].as_py()].as_py()!r} has stop_sequence {sequence[row]} twice."
-            " Mend the file."
+            " Correct the file."
         )

@@ -9,7 +9,7 @@ from google.cloud import storage
 from longshore.backoff import Backoff
 from longshore.flows import blocks
 from longshore.formats.parquet_parts import parquet_file
-from longshore.google import Bucket, explained, patience
+from longshore.google import Bucket, explained, retries
 from longshore.sinks.lake import whole
 
 LIVE = "live_location/live_location.parquet"
@@ -65,5 +65,5 @@ class Store:
     def notes(self, path: str) -> dict[str, str] | None:
         """What was noted with an object, None where there is none."""
         with explained(self.uri(path)):
-            found = self.bucket.get_blob(self.path(path), retry=patience(Backoff()))
+            found = self.bucket.get_blob(self.path(path), retry=retries(Backoff()))
         return dict(found.metadata or {}) if found else None

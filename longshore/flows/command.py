@@ -72,12 +72,12 @@ def run_alone(flow: PlainFlow, given: dict[str, Any]) -> Ended:
 
 def run_with_prefect(flow: str, given: dict[str, Any]) -> Ended:
     """Run it as a flow run of Prefect's."""
+    from longshore.flows.api_retry import retry_while_away
     from longshore.flows.engine import give_up
-    from longshore.flows.patience import be_patient
     from longshore.flows.prefect_runner import ended
 
     module, _, name = flow.partition(":")
-    be_patient(exhausted=give_up)
+    retry_while_away(exhausted=give_up)
     warnings.simplefilter("ignore")  # Prefect's own database migrations warn
     _forget_flows()
     return ended(getattr(import_module(module), name)(**given, return_state=True))

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from uuid import UUID
 
 from prefect import get_client
+from prefect._internal.compatibility.deprecated import PrefectDeprecationWarning
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.states import Crashed
 
-from longshore.flows.patience import be_patient, is_away
+from longshore.flows.api_retry import is_away, retry_while_away
 
 SERVER_AWAY, OVERDUE = 75, 124  # exit codes: that of "try again later", and that of timeout(1)
 TO_REPORT = 10.0  # seconds for the last word, while the server may be away
@@ -29,11 +30,12 @@ TO_EXIT = float(os.environ.get("JOB_EXIT_SECONDS") or 60)  # seconds between a r
 
 def main() -> None:
     """Run the flow run that PREFECT__FLOW_RUN_ID names; the process ends with its exit code."""
-    be_patient(exhausted=give_up)
+    retry_while_away(exhausted=give_up)
     if limit := os.environ.get("JOB_TIMEOUT_SECONDS"):
         _after(float(limit), lambda: _overdue(limit))
     logging.getLogger("prefect.flow_runs").addFilter(_ends_after_a_crash)
     warnings.filterwarnings("ignore", ".*found in sys.modules", RuntimeWarning)  # Prefect has imported its engine
+    warnings.filterwarnings("ignore", category=PrefectDeprecationWarning)  # its engine warns of its own functions
     code = 1
     try:
         runpy.run_module("prefect.engine", run_name="__main__")
@@ -63,7 +65,7 @@ def _end(code: int, why: str) -> None:
 
 
 def give_up(why: str) -> None:
-    """End the process, as the API was away for too long: `be_patient` says for how long."""
+    """End the process, as the API was away for too long: `retry_while_away` says for how long."""
     _end(SERVER_AWAY, f"{why} The run ends here; what it had not committed is rolled back. Run it again.")
 
 
@@ -99,7 +101,7 @@ def _ends_after_a_crash(record: logging.LogRecord) -> bool:
 
 
 def _crashed() -> None:
-    while is_away():  # the crash is yet to be told; patience has its own end
+    while is_away():  # the crash is yet to be told; that has an end of its own
         time.sleep(1)
     _end(1, f"The run has crashed, but its process has not ended {TO_EXIT:g} s later.")
 

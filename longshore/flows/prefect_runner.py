@@ -81,7 +81,7 @@ def _task(step: Step) -> Any:
 
 def _retryable(task: Any, task_run: Any, state: State[Any]) -> bool:
     error = state.result(raise_on_failure=False)
-    return bool(getattr(error, "transient", True))
+    return bool(getattr(error, "retryable", True))
 
 
 def prefect_flow(function: Callable[..., Sequence[Report]], name: str) -> Flow[Any, Any]:

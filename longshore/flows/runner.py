@@ -112,7 +112,7 @@ class Plain:
             try:
                 report = step.call(job, *given, self.log)
             except LoadError as error:
-                said, again = str(error), error.transient
+                said, again = str(error), error.retryable
             except Exception as error:
                 self.log.exception("%s", job.title)
                 said, again = f"{type(error).__name__}: {error}", True

@@ -8,7 +8,7 @@ from pyarrow import parquet as pq
 
 from longshore.backoff import Backoff
 from longshore.errors import LoadError
-from longshore.google import explained, patience
+from longshore.google import explained, retries
 
 FIRST_LOOK_BYTES = 64 << 10
 TIMEOUT = 60.0
@@ -59,6 +59,6 @@ def read_part(blob: storage.Blob, start: int, length: int, backoff: Backoff) -> 
             if_generation_match=blob.generation,
             checksum=None,
             timeout=TIMEOUT,
-            retry=patience(backoff),
+            retry=retries(backoff),
         )
     return data

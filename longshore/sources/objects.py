@@ -14,7 +14,7 @@ from google.cloud import storage
 from longshore.backoff import Backoff, Log
 from longshore.errors import LoadError, UsageError
 from longshore.formats.file import Format, format_of
-from longshore.google import explained, patience
+from longshore.google import explained, retries
 from longshore.rows.table import Table
 from longshore.sources.footer import TIMEOUT, read_part, uri_of
 
@@ -139,7 +139,7 @@ def find(
             max_results=None if star else 1,  # the name itself sorts before all that begin with it
             fields="items(name,generation,size),nextPageToken",
             timeout=TIMEOUT,
-            retry=patience(backoff),
+            retry=retries(backoff),
         )
         blobs = [blob for blob in found if _matches(blob.name, prefix, star, end)]
     if not blobs:

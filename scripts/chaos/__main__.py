@@ -74,7 +74,8 @@ def run_round(
         word = outcome(state, api.history(run))
         seen[word] += 1
         if word in ("failed", "stuck"):
-            print(f"  {load.deployment}: {state['name']}: {state['message']} (run {run})", flush=True)
+            why = str(state["message"]).split("\n")[0]
+            print(f"  {load.deployment}: {state['name']}: {why} (run {run})", flush=True)
         for _ in range(AGAIN):
             if state["type"] == "COMPLETED":
                 break

@@ -8,15 +8,18 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 warnings.simplefilter("ignore")
 
-from scripts.demo.loads import BY_MONTH, into_google_cloud, into_postgres, told  # noqa: E402
+from longshore.report import Report  # noqa: E402
+from scripts.demo.loads import BY_MONTH, MONTHS, into_google_cloud, into_postgres, told  # noqa: E402
 from scripts.demo.places import HOME, psql, website  # noqa: E402
+from scripts.demo.progress import busy  # noqa: E402
 from scripts.settings import UserError  # noqa: E402
 
-NUMBERS = ("rows read", "rows loaded", "seconds", "rows/s", "trips", "mean fare")
+NUMBERS = ("rows", "dropped", "seconds", "trips", "mean fare")
 NEXT = """
 Look at the data:   make psql
 One question:       make psql SQL='SELECT count(*) FROM yellow_taxi_trips'
@@ -25,31 +28,42 @@ Next:               make demo again loads nothing; make up starts Prefect, a wor
 
 
 def show(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table: a line for each row, a column for each name in the first row."""
+    """A table of at most 80 columns: a line for each row, a column for each name in the first row."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in rows[0]:
         table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
     for row in rows:
         table.add_row(*(str(row.get(name, "")) for name in rows[0]))
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    Console(width=80).print(table)
+
+
+def row(report: Report) -> dict[str, str]:
+    """A report as a row of the table."""
+    loaded = report.status == "loaded"
+    return {
+        "what": report.file,
+        "into": "/".join(report.target.split("/")[:3]),  # of an object its bucket
+        "status": report.status,
+        "rows": f"{report.rows_loaded:,}" if loaded else "",
+        "dropped": f"{sum(report.dropped.values()):,}" if loaded else "",
+        "seconds": f"{report.seconds:.1f}" if loaded else "",
+    }
 
 
 def demo(live: bool) -> int:
     """Load everything, show what came of it; 1 when something failed."""
     HOME.mkdir(exist_ok=True)
-    os.environ |= {"PREFECT_HOME": str(HOME / "prefect"), "PREFECT_LOGGING_LEVEL": "ERROR"}
     os.environ.setdefault("RETRY_DELAY_SECONDS", "0.1")  # somebody is waiting
-    os.environ.pop("PREFECT_API_URL", None)
     answer: list[Any] = []
-    print("Making the taxi files of the stand-in website …" if not live else "Reading the real files …", flush=True)
-    with website(live) as url:
-        os.environ["TAXI_URL"] = url
-        print("Starting Prefect in this process (the first time it makes its own database, about 10 s) …", flush=True)
+    with ExitStack() as stack:
+        with busy("Reading the real files" if live else "Making the taxi files of the stand-in website"):
+            os.environ["TAXI_URL"] = stack.enter_context(website(live, MONTHS))
         reports = told("Postgres", into_postgres()) + told("Google Cloud", into_google_cloud(answer))
-    show([{name: said for name, said in report.row().items() if name != "error"} for report in reports])
+    show([row(report) for report in reports])
     if answer:
         print(f"\nWhat BigQuery answers to\n{BY_MONTH}")
         show(

@@ -8,12 +8,12 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 warnings.simplefilter("ignore")
 
 from scripts.demo.loads import reports  # noqa: E402
 from scripts.demo.places import HOME, google_cloud, postgres, stand_in  # noqa: E402
+from scripts.demo.progress import busy  # noqa: E402
 from scripts.settings import ROOT, UserError  # noqa: E402
 from standins.google.servers import stop  # noqa: E402
 
@@ -42,13 +42,10 @@ def page(port: int) -> Iterator[str]:
 
 def watch(cycles: int) -> int:
     """Look at the buses again and again, `cycles` times or (0) until Ctrl-C; 1 when a look failed."""
-    from jobs.late_buses.flow import master_flow
-
     failed = done = 0
     while not cycles or done < cycles:
         began = time.monotonic()
-        state: Any = master_flow(sinks=["postgres", "bigquery"], return_state=True)
-        for report in reports(state):
+        for report in reports("jobs.late_buses.flow:master_flow", sinks=["postgres", "bigquery"]):
             failed += report.status == "failed"
             print(f"  {report}", flush=True)
         done += 1
@@ -60,14 +57,11 @@ def watch(cycles: int) -> int:
 def demo(cycles: int, port: int) -> int:
     """Start all that the flows need, and the map; then watch."""
     HOME.mkdir(exist_ok=True)
-    os.environ |= {"PREFECT_HOME": str(HOME / "prefect"), "PREFECT_LOGGING_LEVEL": "ERROR"}
-    os.environ.pop("PREFECT_API_URL", None)
     with ExitStack() as stack:
-        print("Starting a city with buses, Postgres and the emulators of Google Cloud …", flush=True)
-        for place in (bus_service, postgres, google_cloud):
-            os.environ |= stack.enter_context(place())
+        with busy("Starting a city with buses, Postgres and the emulators of Google Cloud"):
+            for place in (bus_service, postgres, google_cloud):
+                os.environ |= stack.enter_context(place())
         os.environ["LATE_BUSES"] = f"gs://{os.environ['GCS_BUCKET']}/late_buses.csv"
-        print("Starting Prefect in this process (the first time it makes its own database, about 10 s) …", flush=True)
         address = stack.enter_context(page(port))
         print(f"\nThe map:  {address}   (Ctrl-C ends it)\n", flush=True)
         return watch(cycles)

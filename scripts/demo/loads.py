@@ -2,9 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
+from longshore.flows.command import imported
+from longshore.report import Report
 from scripts.demo.places import google_cloud, postgres
+from scripts.demo.progress import busy
 
 MONTHS = (("yellow", 1), ("yellow", 2), ("green", 1))  # of 2021
 BY_MONTH = """\
@@ -12,46 +16,43 @@ SELECT month, COUNT(*) AS trips, ROUND(AVG(fare_amount), 2) AS mean_fare
 FROM dezoomcamp.rides GROUP BY month ORDER BY month"""
 
 
-def into_postgres() -> Iterator[Any]:
+def into_postgres() -> Iterator[Report]:
     """Web to Postgres: the reports."""
-    with postgres() as env:
-        os.environ |= env
-        from jobs.web_to_postgres.flow import web_to_postgres
-
+    with ExitStack() as stack:
+        with busy("Starting Postgres"):
+            os.environ |= stack.enter_context(postgres())
         for color, month in MONTHS:
-            yield from reports(web_to_postgres(color=color, year=2021, months=[month], return_state=True))
+            yield from reports("jobs.web_to_postgres.flow:web_to_postgres", color=color, year=2021, months=[month])
 
 
-def into_google_cloud(answer: list[Any]) -> Iterator[Any]:
+def into_google_cloud(answer: list[Any]) -> Iterator[Report]:
     """Web to GCS to BigQuery: the reports; and BigQuery's answer to a question about the trips."""
-    with google_cloud() as env:
-        os.environ |= env
-        from jobs.etl_parent.flow import etl_parent_flow
-        from longshore.google import bigquery_client
-
+    with ExitStack() as stack:
+        with busy("Starting the emulators of Cloud Storage and BigQuery"):
+            os.environ |= stack.enter_context(google_cloud())
         for color, month in MONTHS:
-            yield from reports(etl_parent_flow(color=color, year=2021, months=[month], return_state=True))
+            yield from reports("jobs.etl_parent.flow:etl_parent_flow", color=color, year=2021, months=[month])
+        from longshore.flows.blocks import bigquery_client  # Google's clients take a second to import
+
         answer += bigquery_client("").query(BY_MONTH).result()
 
 
-def reports(state: Any) -> list[Any]:
-    """What a run did. Raises RuntimeError when it did not get as far as a report."""
-    found = state.result(raise_on_failure=False)
-    if not isinstance(found, list) or not found:
-        raise RuntimeError(state.message)
-    return found
+def reports(flow: str, **parameters: Any) -> list[Report]:
+    """What a flow, MODULE:NAME, did. Raises RuntimeError when it did not get as far as a report."""
+    ended = imported(flow)(**parameters)
+    if not ended.reports:
+        raise RuntimeError(ended.message)
+    return [*ended.reports]
 
 
-def told(place: str, loads: Iterable[Any]) -> list[Any]:
-    """The reports, each printed as it comes. What goes wrong is a report too: other places still get their turn."""
-    from longshore.report import Report
-
-    done: list[Any] = []
+def told(where: str, loads: Iterable[Report]) -> list[Report]:
+    """The reports, each printed as it comes. What goes wrong is a report too: the other loads still get their turn."""
+    done: list[Report] = []
     try:
         for report in loads:
             print(f"  {report}", flush=True)
             done.append(report)
     except Exception as error:
-        done.append(Report("all", place, "", "failed", error=str(error)))
-        print(f"  {place}: {error}", flush=True)
+        done.append(Report("all", where, "", "failed", error=str(error)))
+        print(f"  {where}: {error}", flush=True)
     return done

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,16 @@ def google_cloud() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def website(live: bool) -> Iterator[str]:
-    """The base URL of the taxi files: the real one, or a stand-in's on this machine."""
+def website(live: bool, months: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """The base URL of the taxi files: the real one, or a stand-in's on this machine, which has these months of 2021."""
     if live:
         from longshore.datasets.taxi import base_url
 
         yield base_url()
         return
-    with stand_in("standins.taxi", "--port", site_port(), "--root", str(HOME / "site"), says=("TAXI_URL",)) as found:
+    options = ("--port", site_port(), "--root", str(HOME / "site"), "--datasets")
+    files = (f"{color}:2021-{month:02}" for color, month in months)
+    with stand_in("standins.taxi", *options, *files, says=("TAXI_URL",)) as found:
         yield found["TAXI_URL"]
 
 

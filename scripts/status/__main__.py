@@ -21,14 +21,14 @@ from scripts.status.show import tables
 WIDTH = 120  # where nobody says: in a file, in CI
 
 
-async def status(patience: timedelta) -> int:
+async def status(late_after: timedelta) -> int:
     """Read, show; the exit code."""
     async with connected() as client:
         picture = await read(client, here())
     console = Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH, highlight=False)
     console.print(f"Prefect {page()}, {picture.now.format('YYYY-MM-DD HH:mm zz')}\n")
     console.print(*tables(picture), sep="\n")
-    wrong = attention(picture, patience)
+    wrong = attention(picture, late_after)
     console.print("\nWants attention:" if wrong else "\nAll is well.", style="bold")
     for line in wrong:
         console.print(Text(f"! {line}"), soft_wrap=True)
@@ -41,10 +41,14 @@ def main() -> None:
         prog="python -m scripts.status", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--patience", type=int, default=10, metavar="MINUTES", help="how long a run may be late or stuck (%(default)s)"
+        "--late-after",
+        type=int,
+        default=10,
+        metavar="MINUTES",
+        help="how long a run may be late or stuck (%(default)s)",
     )
     args = parser.parse_args()
-    end_with(lambda: status(timedelta(minutes=args.patience)))
+    end_with(lambda: status(timedelta(minutes=args.late_after)))
 
 
 if __name__ == "__main__":

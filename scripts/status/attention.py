@@ -14,14 +14,14 @@ MESSAGE = 300  # characters of a failed run's message
 MOMENT = timedelta(minutes=1)  # within which the worker brings runs and containers to agree
 
 
-def attention(picture: Picture, patience: timedelta) -> list[str]:
-    """A line for each thing that is wrong; none when all is well. patience: how long a run may wait or be stopped."""
+def attention(picture: Picture, late_after: timedelta) -> list[str]:
+    """A line for each thing that is wrong; none when all is well. late_after: how long a run may wait or be stopped."""
     first = list(of_services(picture))
     if not picture.deployments:
         return [*first, "nothing is deployed yet: make deploy"]
     lines = [*first, *of_containers(picture)]
     lines += [line for pool in picture.pools for line in of_pool(pool, picture)]
-    return lines + [line for one in picture.deployments for line in of_deployment(one, picture, patience)]
+    return lines + [line for one in picture.deployments for line in of_deployment(one, picture, late_after)]
 
 
 def of_services(picture: Picture) -> Iterator[str]:
@@ -98,24 +98,24 @@ def of_pool(pool: Pool, picture: Picture) -> Iterator[str]:
         yield f"pool {name} has no worker online ({ago}), but {work}: make worker POOL={name}"
 
 
-def of_deployment(one: Deployed, picture: Picture, patience: timedelta) -> Iterator[str]:
+def of_deployment(one: Deployed, picture: Picture, late_after: timedelta) -> Iterator[str]:
     """How its last run ended, and its runs that wait, run or stop for too long."""
     pool = next((pool for pool in picture.pools if pool.about.name == one.about.work_pool_name), None)
     if pool is None:
         yield f"{one.path} has no work pool, so nothing runs it: make deploy"
     if one.last and one.last.state and (one.last.state.is_failed() or one.last.state.is_crashed()):
         yield f"{one.path}: {one.last.name} {one.last.state.name}: {first_line(one.last.state.message)}"
-    late = [run for run in one.open if run.state_type == StateType.SCHEDULED and overdue(run, picture) > patience]
+    late = [run for run in one.open if run.state_type == StateType.SCHEDULED and overdue(run, picture) > late_after]
     if late:
         behind = next((f", behind {run.name}" for run in one.open if run.state_type == StateType.RUNNING), "")
         yield f"{one.path}: {counted(len(late), 'run')} late, the first for {span(overdue(late[0], picture))}{behind}"
     for run in one.open:
         assert run.state is not None  # a run always has one
         lasted, name = picture.now - run.state.timestamp, run.state.name
-        if run.state_type in (StateType.PENDING, StateType.CANCELLING) and lasted > patience:
+        if run.state_type in (StateType.PENDING, StateType.CANCELLING) and lasted > late_after:
             yield f"{one.path}: {run.name} {name} for {span(lasted)}: see the worker's log; {cancel(run)}"
         limit = time_limit(one, pool)
-        if run.state_type == StateType.RUNNING and limit and lasted > limit + patience:
+        if run.state_type == StateType.RUNNING and limit and lasted > limit + late_after:
             yield f"{one.path}: {run.name} {name} for {span(lasted)}, longer than its container may: {cancel(run)}"
 
 

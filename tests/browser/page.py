@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 SECONDS = 180
-PASSING = (NoSuchElementException, StaleElementReferenceException, WebDriverException)
+IGNORED = (NoSuchElementException, StaleElementReferenceException, WebDriverException)
 # What Leaflet has on the map, by kind: a circle's radius is in metres, a dot's in pixels, a line has points.
 LAYERS = """
 const found = {circles: [], dots: [], lines: []};
@@ -37,7 +37,7 @@ class Page:
 
     def until(self, what: Callable[[], Any]) -> Any:
         """What it is once it is true. A page that is being built anew may lose the element meanwhile."""
-        return WebDriverWait(self.browser, SECONDS, 0.1, PASSING).until(lambda _: what())
+        return WebDriverWait(self.browser, SECONDS, 0.1, IGNORED).until(lambda _: what())
 
     def text(self) -> str:
         return self.browser.find_element(By.TAG_NAME, "body").text

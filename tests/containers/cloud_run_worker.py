@@ -17,7 +17,7 @@ def client(version: str, endpoint: str, configuration: Any) -> Any:
         version,
         client_options=ClientOptions(api_endpoint=os.environ["CLOUD_RUN_URL"]),
         credentials=Credentials("local"),
-        requestBuilder=cloud_run_workers.PatientRequest,
+        requestBuilder=cloud_run_workers.RetryingRequest,
     )
 
 

@@ -152,17 +152,17 @@ def test_a_killed_registry_is_an_error_and_the_next_push_sends_the_rest(
 
 
 def test_a_registry_that_comes_back_at_once_is_waited_for(registry: LocalRegistry, tmp_path: Path) -> None:
-    build(tmp_path, "patient", noise(0.5), noise(60))
+    build(tmp_path, "slow", noise(0.5), noise(60))
 
     def restart() -> None:
-        while not registry.taken("patient"):
+        while not registry.taken("slow"):
             time.sleep(0.01)
         registry.kill()
         registry.start()
 
     killer = threading.Thread(target=restart)
     killer.start()
-    done = pushed(registry, "patient")["patient"]
+    done = pushed(registry, "slow")["slow"]
     killer.join()
     assert done.digest in registry.blobs()
 

@@ -18,7 +18,7 @@ from longshore.schemas import declared_schema
 from longshore.sinks.bigquery import append as bigquery
 from longshore.sinks.postgres import append as postgres
 from tests.conftest import Cloud, Database
-from tests.integration.bigquery_loading import Books, books
+from tests.integration.bigquery_loading import Tables, tables
 from tests.integration.loading import LOG, SOON
 
 SEEN = declared_schema(
@@ -74,10 +74,10 @@ def counts(place: Place) -> tuple[int, int]:
     return place.rows(f"SELECT COUNT(*), {keys} FROM seen")[0]
 
 
-def contents(place: Place) -> Books:
+def contents(place: Place) -> Tables:
     """All rows of all tables that there are."""
     if isinstance(place, Cloud):
-        return books(place)
+        return tables(place)
     names = place.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     return {name: place.contents(name) for (name,) in names}
 
@@ -87,6 +87,6 @@ def refused(place: Place, rows: pa.Table, **options: Any) -> str:
     before = contents(place)
     with pytest.raises(LoadError) as caught:
         append(place, rows, **options)
-    assert not caught.value.transient
+    assert not caught.value.retryable
     assert contents(place) == before
     return str(caught.value)

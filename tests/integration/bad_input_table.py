@@ -15,8 +15,8 @@ FILES = " ".join(f"tests/integration/{name}" for name in TESTS)
 HEAD = f"""# Bad input, and what is said of it
 
 Each line was caused by a test, which also compares table and ledger, or the bucket, with what they were before: nothing
-changes. The run fails, and the exit code of `python -m jobs.NAME` is 1; where it says "no error", the run goes on and
-counts. This page is written by
+changes. The run fails, and the exit code of `python -m jobs.NAME` is 1 (2 for what cannot be, told before anything is
+opened); where it says "no error", the run goes on and counts. This page is written by
 `WRITE_BAD_INPUT=1 .venv/bin/python -m pytest {FILES}`.
 """
 _noted: list[tuple[str, str, str]] = []

@@ -12,7 +12,7 @@ from longshore.sources.objects import Objects
 from tests.conftest import Cloud
 from tests.integration.loading import LOG, SOON, parquet
 
-Books = dict[str, list[tuple[Any, ...]]]
+Tables = dict[str, list[tuple[Any, ...]]]
 
 
 def numbers(count: int, start: int = 0) -> pa.Table:
@@ -35,7 +35,7 @@ def load_objects(cloud: Cloud, uri: str, table: str = "t", **options: Any) -> Re
     return Load(Objects(uri, blocks.bucket("zoom-gcs").store, **advice), sink, **options).run(LOG, SOON)
 
 
-def books(cloud: Cloud) -> Books:
+def tables(cloud: Cloud) -> Tables:
     """Rows of every table of the dataset, the ledger's as well, by the table's name."""
     found = {table.dataset_id: table for table in cloud.bigquery.list_datasets()}
     if cloud.dataset not in found:

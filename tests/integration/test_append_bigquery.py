@@ -18,8 +18,8 @@ from longshore.sinks.bigquery.columns import table_columns
 from standins.google.proxy import Fault, Proxy, proxied
 from tests.conftest import Cloud
 from tests.integration.appending import DAY, append, appending, counts, refused, seen
-from tests.integration.bigquery_loading import books, load_objects, numbers, put_object
-from tests.integration.test_bigquery_together import TRANSACTION, before_passing
+from tests.integration.bigquery_loading import load_objects, numbers, put_object, tables
+from tests.integration.test_bigquery_together import TRANSACTION, before_request
 
 UPLOAD = "sourceFormat"
 CHILD = """
@@ -183,17 +183,17 @@ def test_what_may_pass_is_tried_again(method: str, word: str, cloud: Cloud, prox
 @pytest.mark.parametrize("word", [UPLOAD, TRANSACTION])
 def test_a_service_that_is_gone_in_mid_append_changes_nothing(word: str, cloud: Cloud, proxy: Proxy) -> None:
     append(cloud, seen(range(10)))
-    before = books(cloud)
+    before = tables(cloud)
 
     def go() -> Fault:
         proxy.faults = [Fault("cut", method, "", times=99) for method in ("POST", "GET", "PUT", "DELETE")]
         return Fault("cut")
 
-    before_passing(proxy, word, go)
+    before_request(proxy, word, go)
     with pytest.raises(LoadError, match="Is the service up") as caught:
         append(cloud, seen(range(5, 20)))
-    assert caught.value.transient
-    now = books(cloud)
+    assert caught.value.retryable
+    now = tables(cloud)
     assert {name: now[name] for name in before} == before
     proxy.faults = []
     assert append(cloud, seen(range(5, 20))).rows_loaded == 10
@@ -202,7 +202,7 @@ def test_a_service_that_is_gone_in_mid_append_changes_nothing(word: str, cloud: 
 @pytest.mark.parametrize("word", [UPLOAD, TRANSACTION])
 def test_kill_9_before_a_step_changes_nothing(word: str, cloud: Cloud, proxy: Proxy, tmp_path: Path) -> None:
     append(cloud, seen(range(10)))
-    before = books(cloud)
+    before = tables(cloud)
     processes: list[subprocess.Popen[str]] = []
     killed = threading.Event()
 
@@ -211,11 +211,11 @@ def test_kill_9_before_a_step_changes_nothing(word: str, cloud: Cloud, proxy: Pr
         killed.set()
         return Fault("cut")
 
-    before_passing(proxy, word, kill)
+    before_request(proxy, word, kill)
     with appending(CHILD, cloud.dataset, tmp_path / "rows.parquet", seen(range(5, 20))) as process:
         processes.append(process)
     assert killed.is_set()
-    now = books(cloud)
+    now = tables(cloud)
     assert {name: now[name] for name in before} == before
     with appending(CHILD, cloud.dataset, tmp_path / "rows.parquet", seen(range(5, 20))) as again:  # the same run
         assert again.communicate(timeout=120)[0] == "10\n"
@@ -225,7 +225,7 @@ def test_kill_9_before_a_step_changes_nothing(word: str, cloud: Cloud, proxy: Pr
 def test_kill_9_during_the_transaction_leaves_all_new_rows_or_none(cloud: Cloud, proxy: Proxy, tmp_path: Path) -> None:
     append(cloud, seen(range(10)))
     processes: list[subprocess.Popen[str]] = []
-    before_passing(
+    before_request(
         proxy, TRANSACTION, lambda: threading.Timer(0.05, processes[0].send_signal, [signal.SIGKILL]).start()
     )
     with appending(CHILD, cloud.dataset, tmp_path / "rows.parquet", seen(range(100_000))) as process:

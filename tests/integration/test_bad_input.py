@@ -301,7 +301,7 @@ def test_a_wrong_password_is_never_shown(guarded: str, site: Site, publish: Call
     said = done.stdout + done.stderr
     lines = [line for line in said.splitlines() if "wrong user or password" in line]
     line = lines[0][lines[0].index("Postgres ") : lines[0].index("_URL.") + 5]
-    assert "wrong user or password for 'guarded'. Mend the block or WAREHOUSE_URL." in noted(line)
+    assert "wrong user or password for 'guarded'. Correct the block or WAREHOUSE_URL." in noted(line)
     assert "hushhush" not in done.stdout + done.stderr
 
 

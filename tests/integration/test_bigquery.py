@@ -16,7 +16,7 @@ from jobs.gcs_to_bigquery.flow import gcs_to_bigquery
 from jobs.web_to_gcs.flow import web_to_gcs
 from standins.web.server import Site
 from tests.conftest import Cloud
-from tests.integration.bigquery_loading import books, load_objects, numbers, put_object
+from tests.integration.bigquery_loading import load_objects, numbers, put_object, tables
 
 COUNTS = "SELECT table_name, slice, rows_loaded FROM load_ledger ORDER BY slice"
 
@@ -50,14 +50,14 @@ def test_a_month_arrives_whole_and_a_rerun_changes_nothing(cloud: Cloud, copied:
     assert (report.status, report.rows_read, report.rows_loaded) == ("loaded", expected.rows, expected.rows)
     assert cloud.rows("SELECT COUNT(*), COUNT(DISTINCT month), MIN(month) FROM rides")[0][0] == expected.rows
     assert [str(day) for (day,) in cloud.rows("SELECT DISTINCT month FROM rides")] == ["2021-01-01"]
-    before = books(cloud)
+    before = tables(cloud)
     assert sorted(before) == ["load_ledger", "load_lock", "rides"]
     (again,) = ride(cloud).result()
     assert again.status == "unchanged"
-    assert books(cloud) == before
+    assert tables(cloud) == before
     (forced,) = ride(cloud, force=True).result()
     assert forced.status == "loaded"
-    assert books(cloud)["rides"] == before["rides"]
+    assert tables(cloud)["rides"] == before["rides"]
 
 
 def test_the_values_are_those_of_the_object(cloud: Cloud, copied: Callable[..., Any]) -> None:
@@ -177,12 +177,12 @@ def test_rows_that_somebody_lost_or_added_are_put_right(loss: str, cloud: Cloud)
     assert cloud.rows("SELECT COUNT(*) FROM load_ledger") == [(1,)]
 
 
-@pytest.mark.parametrize("book", ["load_ledger", "load_lock"])
-def test_books_that_somebody_deleted_are_made_anew(book: str, cloud: Cloud) -> None:
+@pytest.mark.parametrize("table", ["load_ledger", "load_lock"])
+def test_ledgers_that_somebody_deleted_are_made_anew(table: str, cloud: Cloud) -> None:
     uri = put_object(cloud, "n.parquet", numbers(10))
     load_objects(cloud, uri)
     before = cloud.contents("t")
-    cloud.rows(f"DROP TABLE {book}")
+    cloud.rows(f"DROP TABLE {table}")
     assert load_objects(cloud, uri, force=True).status == "loaded"
     assert cloud.contents("t") == before
     assert cloud.rows("SELECT COUNT(*), (SELECT COUNT(*) FROM load_lock) FROM load_ledger") == [(1, 1)]

@@ -19,7 +19,7 @@ from longshore.sinks.bigquery import footers, load
 from standins.google.proxy import Fault, Proxy, proxied
 from tests.conftest import Cloud
 from tests.integration.bad_input_table import noted
-from tests.integration.bigquery_loading import books, load_objects, put_object
+from tests.integration.bigquery_loading import load_objects, put_object, tables
 from tests.integration.loading import parquet
 
 COLUMNS = declared_schema({"n": "integer", "s": "text"})
@@ -32,9 +32,9 @@ def loaded(cloud: Cloud) -> Iterator[tuple[Cloud, str]]:
     """A table with one slice; whatever a test does to its source must leave both table and ledger as they are."""
     uri = put_object(cloud, "raw/a.parquet", GOOD)
     load_objects(cloud, uri, schema=COLUMNS)
-    before = books(cloud)
+    before = tables(cloud)
     yield cloud, uri
-    now = books(cloud)
+    now = tables(cloud)
     assert {name: now.get(name) for name in before} == before
     assert not [name for name in now if name.startswith("load_staging")]
 
@@ -108,7 +108,7 @@ def test_one_of_many_objects_is_bad(second: pa.Table | bytes, says: str, cloud: 
     put_object(cloud, "c/1.parquet", GOOD)
     put_object(cloud, "c/2.parquet", second)
     assert says in refused(cloud, f"gs://{cloud.bucket.name}/c/*.parquet", schema=None)
-    assert books(cloud) == {}
+    assert tables(cloud) == {}
 
 
 def test_a_column_with_the_name_of_our_own(cloud: Cloud) -> None:
@@ -132,7 +132,7 @@ def test_a_month_that_is_not_in_the_bucket(cloud: Cloud) -> None:
     state: Any = gcs_to_bigquery(year=2021, months=[3], return_state=True)
     assert state.is_failed()
     assert "there is no such object. Copy it there first: python -m jobs.web_to_gcs" in noted(str(state.message))
-    assert books(cloud) == {}
+    assert tables(cloud) == {}
 
 
 def test_a_missing_bucket(loaded: tuple[Cloud, str]) -> None:
@@ -163,7 +163,7 @@ def test_a_quota_that_is_used_up_may_pass(loaded: tuple[Cloud, str], proxies: di
     proxies["BIGQUERY"].faults = [Fault("status", "POST", "sourceUris", status=403, reason="quotaExceeded", times=99)]
     with pytest.raises(LoadError, match="quotaExceeded") as caught:
         load_objects(cloud, uri, force=True)
-    assert caught.value.transient
+    assert caught.value.retryable
 
 
 def test_a_dataset_that_may_not_be_made(cloud: Cloud, proxies: dict[str, Proxy]) -> None:
@@ -273,7 +273,7 @@ def test_parameters_that_cannot_be(options: dict[str, Any], says: str, cloud: Cl
     state: Any = gcs_to_bigquery(**{"uri": uri, "dataset": cloud.dataset} | options, return_state=True)
     assert state.is_failed()
     assert says in noted(str(state.message))
-    assert books(cloud) == {}
+    assert tables(cloud) == {}
 
 
 def process(*words: str, **settings: str) -> "subprocess.CompletedProcess[str]":

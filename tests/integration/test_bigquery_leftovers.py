@@ -17,7 +17,7 @@ from tests.conftest import Cloud
 from tests.integration.appending import append, appending, seen
 from tests.integration.bigquery_loading import load_objects, numbers, put_object
 from tests.integration.test_append_bigquery import CHILD
-from tests.integration.test_bigquery_together import LOAD_JOB, TRANSACTION, before_passing, counts, flow_process
+from tests.integration.test_bigquery_together import LOAD_JOB, TRANSACTION, before_request, counts, flow_process
 
 AT_ONCE, LONG = dt.timedelta(0), dt.timedelta(hours=1)
 
@@ -46,7 +46,7 @@ def test_the_next_load_drops_the_table_of_a_run_that_was_killed(
 ) -> None:
     uri = put_object(cloud, "n.parquet", numbers(10))
     processes: list[subprocess.Popen[bytes]] = []
-    before_passing(proxy, word, lambda: killing(processes))
+    before_request(proxy, word, lambda: killing(processes))
     with flow_process(cloud, uri) as process:
         processes.append(process)
     (dead,) = left(cloud)
@@ -64,7 +64,7 @@ def test_the_next_append_drops_the_table_of_one_that_was_killed(
 ) -> None:
     append(cloud, seen([0]))
     processes: list[subprocess.Popen[str]] = []
-    before_passing(proxy, TRANSACTION, lambda: killing(processes))
+    before_request(proxy, TRANSACTION, lambda: killing(processes))
     with appending(CHILD, cloud.dataset, tmp_path / "rows.parquet", seen(range(5))) as process:
         processes.append(process)
     (dead,) = left(cloud)
@@ -91,7 +91,7 @@ def test_a_run_that_is_loading_keeps_its_table_however_long_it_takes(
         assert load_objects(cloud, uri).status == "loaded"
         kept.append(alive in left(cloud))
 
-    before_passing(proxy, TRANSACTION, overtake)
+    before_request(proxy, TRANSACTION, overtake)
     assert load_objects(cloud, uri).status == "unchanged"
     assert kept == [True]
     assert left(cloud) == set()
@@ -110,10 +110,10 @@ def test_a_run_that_stood_still_for_too_long_is_to_be_run_again(
     def take_it_for_dead() -> None:
         load_objects(cloud, other)
 
-    before_passing(proxy, word, take_it_for_dead)
+    before_request(proxy, word, take_it_for_dead)
     with pytest.raises(LoadError, match=r"staging table is gone\. This run stood still") as caught:
         load_objects(cloud, uri, flow_run="one")
-    assert caught.value.transient
+    assert caught.value.retryable
     assert counts(cloud) == [(10, 10, 1)]
     assert left(cloud) == set()
     assert load_objects(cloud, uri, flow_run="one").rows_loaded == 10

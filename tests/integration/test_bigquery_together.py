@@ -13,7 +13,7 @@ import pytest
 from longshore.errors import LoadError
 from standins.google.proxy import Fault, Proxy, proxied
 from tests.conftest import Cloud
-from tests.integration.bigquery_loading import books, load_objects, numbers, put_object
+from tests.integration.bigquery_loading import load_objects, numbers, put_object, tables
 
 LOAD_JOB, TRANSACTION = "sourceUris", "BEGIN TRANSACTION"
 
@@ -26,7 +26,7 @@ def proxy(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         yield between
 
 
-def before_passing(proxy: Proxy, word: str, act: Callable[[], Fault | None]) -> None:
+def before_request(proxy: Proxy, word: str, act: Callable[[], Fault | None]) -> None:
     """When the first request with the word in it comes, act, and only then pass it on, or do what act says."""
     usual, coming = proxy.due, threading.Lock()
 
@@ -74,10 +74,10 @@ def test_a_run_that_was_overtaken_does_not_put_old_rows_back(cloud: Cloud, proxy
         put_object(cloud, "n.parquet", numbers(20))
         load_objects(cloud, uri)
 
-    before_passing(proxy, TRANSACTION, overtake)
+    before_request(proxy, TRANSACTION, overtake)
     with pytest.raises(LoadError, match="another run has loaded this slice meanwhile, from other objects") as caught:
         load_objects(cloud, uri)
-    assert caught.value.transient
+    assert caught.value.retryable
     assert counts(cloud) == [(20, 20, 1)]
     assert load_objects(cloud, uri).status == "unchanged"
 
@@ -88,10 +88,10 @@ def test_an_object_that_changes_while_it_is_loaded(cloud: Cloud, proxy: Proxy) -
     def change() -> None:
         put_object(cloud, "n.parquet", numbers(10, 100))
 
-    before_passing(proxy, LOAD_JOB, change)
+    before_request(proxy, LOAD_JOB, change)
     with pytest.raises(LoadError, match="changed while it was loaded") as caught:
         load_objects(cloud, uri)
-    assert caught.value.transient
+    assert caught.value.retryable
     assert not leftovers(cloud)
     assert load_objects(cloud, uri).rows_loaded == 10
     assert cloud.rows("SELECT MIN(n) FROM t") == [(100,)]
@@ -134,18 +134,18 @@ def test_what_may_pass_is_tried_again(word: str, cloud: Cloud, proxy: Proxy) -> 
 def test_a_service_that_is_gone_in_mid_load_changes_nothing(word: str, cloud: Cloud, proxy: Proxy) -> None:
     uri = put_object(cloud, "n.parquet", numbers(10))
     load_objects(cloud, uri)
-    before = books(cloud)
+    before = tables(cloud)
     put_object(cloud, "n.parquet", numbers(20))
 
     def go() -> Fault:
         proxy.faults = [Fault("cut", method, "", times=99) for method in ("POST", "GET", "DELETE")]
         return Fault("cut")
 
-    before_passing(proxy, word, go)
+    before_request(proxy, word, go)
     with pytest.raises(LoadError, match="Is the service up") as caught:
         load_objects(cloud, uri)
-    assert caught.value.transient
-    now = books(cloud)
+    assert caught.value.retryable
+    now = tables(cloud)
     assert {name: now[name] for name in before} == before
     proxy.faults = []
     assert load_objects(cloud, uri).rows_loaded == 20
@@ -164,7 +164,7 @@ def test_kill_9_before_a_step_changes_nothing(word: str, reload: bool, cloud: Cl
     uri = put_object(cloud, "n.parquet", numbers(10))
     if reload:
         load_objects(cloud, uri)
-    before = books(cloud)
+    before = tables(cloud)
     put_object(cloud, "n.parquet", numbers(1_000))
     processes: list[subprocess.Popen[bytes]] = []
     killed = threading.Event()
@@ -174,11 +174,11 @@ def test_kill_9_before_a_step_changes_nothing(word: str, reload: bool, cloud: Cl
         killed.set()
         return Fault("cut")
 
-    before_passing(proxy, word, kill)
+    before_request(proxy, word, kill)
     with flow_process(cloud, uri) as process:
         processes.append(process)
     assert killed.is_set()
-    now = books(cloud)
+    now = tables(cloud)
     assert {name: now[name] for name in before} == before
     assert not now.get("t") or reload
     assert load_objects(cloud, uri).rows_loaded == 1_000
@@ -190,7 +190,7 @@ def test_kill_9_during_the_transaction_leaves_the_old_rows_or_the_new(cloud: Clo
     load_objects(cloud, uri)
     put_object(cloud, "n.parquet", numbers(500_000))
     processes: list[subprocess.Popen[bytes]] = []
-    before_passing(
+    before_request(
         proxy, TRANSACTION, lambda: threading.Timer(0.05, processes[0].send_signal, [signal.SIGKILL]).start()
     )
     with flow_process(cloud, uri) as process:

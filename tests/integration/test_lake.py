@@ -215,11 +215,11 @@ FAILURES = {
 
 @pytest.mark.parametrize("what", FAILURES)
 def test_an_upload_that_fails_leaves_the_object_as_it_was(what: str, cloud: Cloud, proxy: Proxy, before: str) -> None:
-    fault, says, transient = FAILURES[what]
+    fault, says, retryable = FAILURES[what]
     proxy.faults.append(fault)
     error = refused(cloud, before)
     proxy.faults.clear()
-    assert error.transient is transient
+    assert error.retryable is retryable
     with pytest.raises(LoadError, match=says):
         raise error
 
@@ -227,7 +227,7 @@ def test_an_upload_that_fails_leaves_the_object_as_it_was(what: str, cloud: Clou
 def test_an_upload_that_arrives_damaged_is_removed(cloud: Cloud, site: Site, proxy: Proxy) -> None:
     proxy.faults.append(Fault("flip"))
     error = refused(cloud, put(site, "a.csv", SMALL))
-    assert error.transient
+    assert error.retryable
     assert "crc32c" in str(error)
     assert cloud.objects() == {}
 
@@ -240,7 +240,7 @@ def test_a_missing_bucket_is_named(cloud: Cloud, site: Site) -> None:
 
 def test_storage_that_is_gone_is_said(cloud: Cloud, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
-    assert refused(cloud, put(site, "a.csv", SMALL)).transient
+    assert refused(cloud, put(site, "a.csv", SMALL)).retryable
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_two_runs_at_once_leave_one_whole_object(cloud: Cloud, site: Site, small
         try:
             return copy_file(cloud, url)
         except LoadError as error:
-            if not error.transient:
+            if not error.retryable:
                 raise
             return copy_file(cloud, url)
 

@@ -161,10 +161,10 @@ def test_a_hundred_looks_at_a_feed_that_fails_at_random_lose_and_double_nothing(
     done = subprocess.run(soak, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     looks = [json.loads(line) for line in done.stdout.splitlines()]
-    ended = {"none": "Completed", "passing": "Completed", "lasting": "Failed"}
-    assert [look["state"] for look in looks] == [ended[look["feed"]] for look in looks], done.stdout
+    completed = {"none": True, "retryable": True, "lasting": False}
+    assert [look["completed"] for look in looks] == [completed[look["feed"]] for look in looks], done.stdout
     assert len({look["feed"] for look in looks}) == 3
-    told = [tuple(key) for look in looks if look["state"] == "Completed" for key in look["late"]]
+    told = [tuple(key) for look in looks if look["completed"] for key in look["late"]]
     seen = set(told)
     assert len(told) > len(seen) + 50
     kept = history.rows(

@@ -151,7 +151,7 @@ def test_kill_9_of_the_postgres_backend_in_mid_load_changes_nothing(database: Da
         os.kill(backends(database, "COPY%")[0], signal.SIGKILL)
         with pytest.raises(LoadError, match="cannot be reached or went away") as caught:
             loading.result()
-    assert caught.value.transient  # so the task tries again
+    assert caught.value.retryable  # so the task tries again
 
     def recovered() -> bool:
         try:

@@ -214,7 +214,7 @@ def test_a_run_whose_server_stays_away_ends_and_the_next_finds_what_it_loaded(
 ) -> None:
     expected = publish()
     site.faults[FILE] = [Fault(bytes_per_second=20_000)]
-    engine = start(web_to_postgres, MONTH, API_PATIENCE_SECONDS="3")
+    engine = start(web_to_postgres, MONTH, API_RETRY_SECONDS="3")
     until(lambda: site.asked(FILE), engine)
     server.kill()
     assert engine.ended() == SERVER_AWAY, engine.said
@@ -265,10 +265,10 @@ def test_answers_that_are_lost_make_nothing_twice(server: Server, start: Start) 
     assert len(tasks(child.id)) == 1
 
 
-def test_a_run_that_is_asked_to_stop_while_its_server_is_away_ends_at_patiences_end(
+def test_a_run_that_is_asked_to_stop_while_its_server_is_away_ends_at_the_end_of_the_retries(
     server: Server, start: Start
 ) -> None:
-    engine = start(away_flows.parent, API_PATIENCE_SECONDS="3")
+    engine = start(away_flows.parent, API_RETRY_SECONDS="3")
     until(lambda: engine.reached("begin"), engine)
     server.kill()
     engine.process.terminate()

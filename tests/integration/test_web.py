@@ -91,7 +91,7 @@ def test_statuses_for_good(site: Site, status: int, asked: int) -> None:
     error = refusal(site)
     assert str(status) in str(error)
     assert len(site.asked(PATH)) == asked
-    assert error.transient == (status >= 500)
+    assert error.retryable == (status >= 500)
 
 
 def test_missing_file(site: Site) -> None:
@@ -102,7 +102,7 @@ def test_a_connection_that_dies_for_good(site: Site) -> None:
     site.faults[PATH] = [Fault(cut_at=1_000_000, times=None)]
     error = refusal(site)
     assert "1,000,000" in str(error)
-    assert error.transient
+    assert error.retryable
     assert len(site.asked(PATH)) == 3
 
 
@@ -112,7 +112,7 @@ def test_nobody_there(site: Site) -> None:
         open_url("http://127.0.0.1:1/x.csv", LOG, QUICK),
     ):
         pass
-    assert caught.value.transient
+    assert caught.value.retryable
 
 
 def test_silence_is_a_broken_connection(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

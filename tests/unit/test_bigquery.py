@@ -212,11 +212,11 @@ def test_a_load_job_that_fails_leaves_no_table() -> None:
     assert client.tables == {}
 
 
-@pytest.mark.parametrize(("result", "transient"), [(BROKEN, True), ({"reason": "invalid", "message": "x"}, False)])
-def test_only_what_may_pass_is_tried_again(result: dict[str, str], transient: bool) -> None:
+@pytest.mark.parametrize(("result", "retryable"), [(BROKEN, True), ({"reason": "invalid", "message": "x"}, False)])
+def test_only_what_may_pass_is_tried_again(result: dict[str, str], retryable: bool) -> None:
     with pytest.raises(LoadError) as caught:
         stage(Client(next=[Job(result)]))
-    assert caught.value.transient == transient
+    assert caught.value.retryable == retryable
 
 
 def test_a_transaction_that_collides_is_tried_again() -> None:
@@ -250,7 +250,7 @@ def test_a_slice_that_another_run_loaded_from_other_objects_is_not_overwritten()
     client = Client(next=[Job({"message": f"Query error: {sql.MOVED} at [3:1]"})], ledger=[ROW | {"fingerprint": "?"}])
     with pytest.raises(LoadError, match="another run has loaded this slice meanwhile, from other objects") as caught:
         commit(client)
-    assert caught.value.transient
+    assert caught.value.retryable
 
 
 def test_a_transaction_that_was_run_before_and_undone_by_another_is_run_again() -> None:
@@ -260,11 +260,11 @@ def test_a_transaction_that_was_run_before_and_undone_by_another_is_run_again() 
     assert client.begun == [f"{name}-2"]
 
 
-@pytest.mark.parametrize("book", [sql.LOCK, sql.LEDGER])
-def test_books_that_are_gone_are_made_anew(book: str) -> None:
-    client = Client(next=[Job({"reason": "notFound", "message": f"Not found: Table p:d.{book} was not found"})])
+@pytest.mark.parametrize("table", [sql.LOCK, sql.LEDGER])
+def test_ledgers_that_are_gone_are_made_anew(table: str) -> None:
+    client = Client(next=[Job({"reason": "notFound", "message": f"Not found: Table p:d.{table} was not found"})])
     assert commit(client)
-    assert [job_id.startswith("longshore-books") for job_id in client.begun] == [False, True, False]
+    assert [job_id.startswith("longshore-ledger") for job_id in client.begun] == [False, True, False]
 
 
 def test_a_transaction_that_a_dead_process_ran_is_not_run_again() -> None:

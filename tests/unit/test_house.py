@@ -13,7 +13,7 @@ from scripts.settings import ROOT
 LIBRARY = ROOT / "longshore"
 # From the ground up: a room may know those before it, and itself. "": the modules beside the rooms.
 ROOMS = ("", "rows", "formats", "datasets", "sources", "sinks", "flows")
-NEED_PREFECT = {f"longshore.flows.{name}" for name in ("backfill", "engine", "overlap", "patience", "prefect_runner")}
+NEED_PREFECT = {f"longshore.flows.{name}" for name in ("backfill", "engine", "overlap", "api_retry", "prefect_runner")}
 IMPORT_ALL = """
 import importlib, sys
 from longshore.flows.flow import without_prefect

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from workpools.docker_runs import job as read_container
-from workpools.reconcile import ALWAYS, Action, Cancel, Crash, Job, Patience, Phase, Remove, Run, View, decide
+from workpools.reconcile import ALWAYS, Action, Cancel, Crash, Deadlines, Job, Phase, Remove, Run, View, decide
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HERE, THERE = "here", "there"
@@ -197,11 +197,11 @@ def test_no_worker_ends_a_run_of_another_engine(runs: list[Run], view: View) -> 
 
 
 @given(RUNS, JOBS, VIEWS)
-def test_more_patience_never_ends_more(runs: list[Run], jobs: list[Job], view: View) -> None:
-    endless = Patience(10**6, 10**6, 10**6, 10**6)
-    patient = decide(runs, jobs, replace(view, patience=endless))
+def test_later_deadlines_never_end_more(runs: list[Run], jobs: list[Job], view: View) -> None:
+    endless = Deadlines(10**6, 10**6, 10**6, 10**6)
+    unhurried = decide(runs, jobs, replace(view, deadlines=endless))
     of = {run.id: run for run in runs}
-    for action in patient:
+    for action in unhurried:
         assert isinstance(action, Crash | Cancel | Remove)
         if isinstance(action, Crash):
             assert of[action.run].phase is RUNNING

@@ -1,4 +1,4 @@
-"""CSV rows that are wider or narrower than the header: mended where only empty fields are too many."""
+"""CSV rows that are wider or narrower than the header: corrected where only empty fields are too many."""
 
 import csv
 from io import StringIO
@@ -20,7 +20,7 @@ def regular_places(block: bytes, layout: Layout) -> list[int]:
     return [place for place in range(rows + len(ragged)) if place not in skipped]
 
 
-def mended(block: bytes, layout: Layout, where: str, first: int) -> tuple[bytes, list[int]]:
+def trimmed(block: bytes, layout: Layout, where: str, first: int) -> tuple[bytes, list[int]]:
     """The block's ragged rows at the layout's width, and their places in the block.
 
     Raises LoadError on a row that lacks fields or has too many; where, first: how the block's first row is called.

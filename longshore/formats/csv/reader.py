@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from longshore.errors import LoadError, WiderSchemaNeeded
 from longshore.formats.csv.parse import Layout, fits, infer, no_numbers, parse, values_fit
-from longshore.formats.csv.ragged import Ragged, mended, regular_places
+from longshore.formats.csv.ragged import Ragged, regular_places, trimmed
 from longshore.rows.fit import first_misfit
 from longshore.schemas import INTEGERS, postgres_type, wider
 
@@ -55,7 +55,7 @@ class CsvReader:
                 reason = f"{self._where(block, row, name)}: as a number it would lose digits"
                 self._ask(self.schema.field(name), pa.string(), reason)
         if ragged:
-            again, self._places = mended(block, self.layout, f"{self.name}, row", self.rows + 1)
+            again, self._places = trimmed(block, self.layout, f"{self.name}, row", self.rows + 1)
             table = pa.concat_tables([table, self._typed(again)])
         return table
 
@@ -79,7 +79,7 @@ class CsvReader:
         return f"{self.name}, row {self.rows + row + 1:,}" + (f", column {column!r}" if column else "")
 
     def _explain(self, block: bytes) -> None:
-        """Find the columns that a block does not fit: read them in a more patient way, or say what is wrong."""
+        """Find the columns that a block does not fit: read them one by one, or say what is wrong."""
         try:
             parse(block, self.layout, dict.fromkeys(self.layout.names, pa.binary()))
         except pa.ArrowInvalid as error:

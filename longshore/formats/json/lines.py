@@ -59,7 +59,7 @@ class JsonReader:
         kind = wider(field.type, guess(values[bad : bad + 1]))
         new = field.with_type(pa.string() if kind == field.type else kind)
         if new == field:
-            raise LoadError(f"{where} is no text that UTF-8 can hold. Mend the file.")
+            raise LoadError(f"{where} is no text that UTF-8 can hold. Correct the file.")
         if isinstance(values[bad], dict | list):
             new = pa.field(field.name, pa.string(), metadata=JSONB)
         raise WiderSchemaNeeded(

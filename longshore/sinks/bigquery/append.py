@@ -134,5 +134,5 @@ def _commit(service: Service, place: sql.Place, script: str, name: str) -> None:
         if not job.error_result:
             return
         if ours:
-            ledger.pass_or_raise(service, place, job, failures)
+            ledger.retry_or_raise(service, place, job, failures)
         time.sleep(service.backoff.delay(failures) * random.uniform(0.5, 1.5))

@@ -48,7 +48,7 @@ def find(service: Service, place: sql.Slice, table_is_there: bool) -> Entry | No
 def make(service: Service, place: sql.Place) -> None:
     """Make the ledger, and the lock beside it, where there is none."""
     with explained(place.ledger):
-        job, _ = service.script(sql.make_books(place), f"longshore-books-{uuid4().hex}")
+        job, _ = service.script(sql.make_ledger(place), f"longshore-ledger-{uuid4().hex}")
     if job.error_result and job.error_result.get("reason") != "duplicate":  # another load made them at the same time
         raise failure(place.ledger, job)
 
@@ -82,20 +82,20 @@ def commit(
         if there and there.load_id != before.load_id and there.holds(new.fingerprint, new.settings):
             return there.load_id == new.load_id
         if ours:
-            pass_or_raise(service, place, job, failures)
+            retry_or_raise(service, place, job, failures)
         time.sleep(service.backoff.delay(failures) * random.uniform(0.5, 1.5))
     raise AssertionError  # the count has no end
 
 
-def pass_or_raise(service: Service, place: sql.Place, job: Job, failures: int) -> None:
+def retry_or_raise(service: Service, place: sql.Place, job: Job, failures: int) -> None:
     """Raise LoadError unless the transaction that failed may be tried again."""
     said = str(job.error_result.get("message"))
     if sql.MOVED in said:
-        raise LoadError(f"{place.target}: {sql.MOVED}, from other objects. Run it again.", transient=True)
-    books_are_gone = job.error_result.get("reason") == "notFound" and (sql.LOCK in said or sql.LEDGER in said)
-    if failures >= CONFLICTS or not (books_are_gone or "concurrent update" in said):
+        raise LoadError(f"{place.target}: {sql.MOVED}, from other objects. Run it again.", retryable=True)
+    ledger_is_gone = job.error_result.get("reason") == "notFound" and (sql.LOCK in said or sql.LEDGER in said)
+    if failures >= CONFLICTS or not (ledger_is_gone or "concurrent update" in said):
         raise failure(str(place.target), job)
-    if books_are_gone:
+    if ledger_is_gone:
         make(service, place)
     service.log.info("%s: the transaction is tried again: %s", place.target, said)
 

@@ -85,7 +85,7 @@ class BigQueryTable:
                 service = replace(service, location=dataset.location)
             with staged(service, place.dataset, found.name, key, found.uris, footers) as staging:
                 if found.changed(service.backoff):
-                    raise LoadError(f"{found.name}: changed while it was loaded. Run it again.", transient=True)
+                    raise LoadError(f"{found.name}: changed while it was loaded. Run it again.", retryable=True)
                 if not table:
                     tables.make_table(
                         service, tables.new_table(place.target, columns or footers.columns, self.mark, self.cluster)

@@ -21,7 +21,7 @@ TIMEOUT = 60.0  # seconds for one request
 JOB_SECONDS = 6 * 3600.0  # BigQuery ends a job after that itself
 LONGEST_PAUSE = 3.0  # seconds between two looks at a job
 # https://cloud.google.com/bigquery/docs/error-messages
-PASSING = {
+RETRYABLE = {
     *("backendError", "internalError", "badGateway", "rateLimitExceeded", "quotaExceeded", "tableUnavailable"),
     *("jobBackendError", "jobInternalError", "jobRateLimitExceeded"),
 }
@@ -46,7 +46,7 @@ class Service:
     @property
     def calls(self) -> dict[str, Any]:
         """How long a call tries, as keywords of the client's methods."""
-        return {"retry": cloud.patience(self.backoff), "timeout": TIMEOUT}
+        return {"retry": cloud.retries(self.backoff), "timeout": TIMEOUT}
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The result of a small query."""
@@ -86,9 +86,9 @@ def failure(name: str, job: Job) -> LoadError:
     reason, said = job.error_result.get("reason"), _one_line(job.error_result.get("message"))
     if STAGING in said and GONE.search(said):
         advice = "This run stood still for so long that another took it for dead. Run it again."
-        return LoadError(f"{name}: the staging table is gone. {advice}", transient=True)
+        return LoadError(f"{name}: the staging table is gone. {advice}", retryable=True)
     advices = [words for sign, words in ADVICE.items() if sign == reason or sign in said]
-    return LoadError(" ".join([f"{name}: {said}.", *advices]), transient=reason in PASSING)
+    return LoadError(" ".join([f"{name}: {said}.", *advices]), retryable=reason in RETRYABLE)
 
 
 @contextmanager
@@ -98,18 +98,18 @@ def explained(name: str) -> Iterator[None]:
         try:
             yield
         except (Forbidden, Unauthorized) as error:
-            if _reason(error) in PASSING:
-                raise LoadError(f"{name}: {_one_line(error.message)}.", transient=True) from error
+            if _reason(error) in RETRYABLE:
+                raise LoadError(f"{name}: {_one_line(error.message)}.", retryable=True) from error
             raise LoadError(
                 f"{name}: access is refused: {_one_line(error.message)}. {ADVICE['accessDenied']}"
             ) from error
         except NotFound as error:
             raise LoadError(
-                f"{name}: {_one_line(error.message)}. Was it deleted meanwhile? Run it again.", transient=True
+                f"{name}: {_one_line(error.message)}. Was it deleted meanwhile? Run it again.", retryable=True
             ) from error
         except GoogleAPICallError as error:
-            if _reason(error) in PASSING:
-                raise LoadError(f"{name}: {_one_line(error.message)}.", transient=True) from error
+            if _reason(error) in RETRYABLE:
+                raise LoadError(f"{name}: {_one_line(error.message)}.", retryable=True) from error
             raise
 
 

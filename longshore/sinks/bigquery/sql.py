@@ -62,12 +62,12 @@ class Slice(Place):
 
     @property
     def rows(self) -> str:
-        """They, as what follows SELECT … and DELETE."""
+        """The slice's rows, as SQL: what follows `SELECT …` and `DELETE`."""
         return f"FROM {quoted(self.target)} WHERE `{self.column}` = {literal(self.value)}"
 
     @property
     def entry(self) -> str:
-        """The ledger's row of the slice, as what follows SELECT … and DELETE."""
+        """The ledger's row of the slice, as SQL: what follows `SELECT …` and `DELETE`."""
         return f"FROM {self.ledger} WHERE table_name = {literal(self.table)} AND slice = {literal(self.name)}"
 
 
@@ -100,7 +100,7 @@ def check_names(dataset: str, table: str) -> None:
         )
 
 
-def make_books(place: Place) -> str:
+def make_ledger(place: Place) -> str:
     """Make the ledger, and before it the table whose one row every load updates."""
     columns = ", ".join(f"`{name}` {kind}" for name, kind in LEDGER_COLUMNS.items())
     return (

@@ -13,7 +13,7 @@ from longshore import report
 from longshore.backoff import Backoff, Log
 from longshore.errors import LoadError
 from longshore.formats.parquet_parts import parquet_parts
-from longshore.google import explained, patience
+from longshore.google import explained, retries
 from longshore.read_ahead import read_ahead
 from longshore.report import Report
 from longshore.rows.kept import Counts, kept, telling
@@ -45,7 +45,7 @@ class BucketObject:
         with ExitStack() as stack:
             source = stack.enter_context(load.source.open(log, backoff))
             with explained(self.name):
-                before = self.bucket.get_blob(self.path, retry=patience(backoff))
+                before = self.bucket.get_blob(self.path, retry=retries(backoff))
             made_of = {"source": source.name, "etag": source.fingerprint or "", "schema": _settings(load)}
             if before and source.fingerprint and not load.force:
                 there = before.metadata or {}
@@ -78,11 +78,11 @@ def _verify(blob: storage.Blob, upload: Upload, rows: int, backoff: Backoff) -> 
     sent, there = (upload.crc32c, upload.size), (upload.resource["crc32c"], int(upload.resource["size"]))
     with explained(upload.name):
         if sent != there:  # the service refuses it before, by the checksum in the upload's last request
-            blob.delete(if_generation_match=generation, retry=patience(backoff))
-            raise LoadError(f"{upload.name}: sent {sent} (crc32c, bytes), arrived {there}; removed.", transient=True)
-        blob.reload(if_generation_match=generation, retry=patience(backoff))
+            blob.delete(if_generation_match=generation, retry=retries(backoff))
+            raise LoadError(f"{upload.name}: sent {sent} (crc32c, bytes), arrived {there}; removed.", retryable=True)
+        blob.reload(if_generation_match=generation, retry=retries(backoff))
         arrived = read_footer(blob, backoff).rows
         if arrived != rows:
             raise LoadError(f"{upload.name}: {rows:,} rows read, but {arrived:,} are in the object.")
         blob.metadata = {**metadata, "rows": str(rows)}
-        blob.patch(if_generation_match=generation, retry=patience(backoff))
+        blob.patch(if_generation_match=generation, retry=retries(backoff))

@@ -14,7 +14,7 @@ from google.cloud import storage
 
 from longshore.backoff import RETRY_STATUS, Backoff, Broken, Log
 from longshore.errors import LoadError
-from longshore.google import explained, patience
+from longshore.google import explained, retries
 from longshore.http import tls
 
 CHUNK_BYTES = 8 << 20  # must be a multiple of 256 KiB; smaller ones cost a round trip each
@@ -104,7 +104,7 @@ class Upload:
             raise Broken.by_status(status, response.reason_phrase, response.headers.get("retry-after"))
         if status in (404, 410, 412):
             why = "another run wrote the object meanwhile" if status == 412 else "the service has forgotten the upload"
-            raise LoadError(f"{self.name}: {why}; nothing was written. Run it again.", transient=True)
+            raise LoadError(f"{self.name}: {why}; nothing was written. Run it again.", retryable=True)
         if status not in (200, 201, INCOMPLETE):
             raise LoadError(
                 f"{self.name}: the upload was refused with HTTP {status} {response.reason_phrase}: {_said(response)}."
@@ -124,7 +124,7 @@ class Upload:
             raise LoadError(
                 f"{self.name}: the service says that it has {there:,} bytes, not {self._sent:,} to {self.size:,}."
                 " Nothing was written; run it again.",
-                transient=True,
+                retryable=True,
             )
         del self._held[: there - self._sent]
         self._sent = there
@@ -149,7 +149,7 @@ def uploading(
     name = f"gs://{blob.bucket.name}/{blob.name}"
     with explained(name):
         session = blob.create_resumable_upload_session(
-            content_type=content_type, if_generation_match=generation, checksum=None, retry=patience(backoff)
+            content_type=content_type, if_generation_match=generation, checksum=None, retry=retries(backoff)
         )
     with httpx.Client(timeout=TIMEOUT, verify=tls()) as client:
         upload = Upload(name, session, client, backoff, log)

@@ -9,7 +9,7 @@ from pyarrow import parquet as pq
 
 from longshore.backoff import Backoff
 from longshore.errors import LoadError
-from longshore.google import explained, patience
+from longshore.google import explained, retries
 
 PARQUET, CSV = "application/vnd.apache.parquet", "text/csv; charset=utf-8"
 
@@ -28,7 +28,7 @@ def write(
     blob.cache_control = "no-store"  # else who may read it without a login sees it up to an hour old
     uri = f"gs://{bucket.name}/{path}"
     with explained(uri):
-        blob.upload_from_string(data, content_type, checksum="crc32c", retry=patience(backoff or Backoff()))
+        blob.upload_from_string(data, content_type, checksum="crc32c", retry=retries(backoff or Backoff()))
     return uri
 
 
@@ -37,7 +37,7 @@ def read(bucket: storage.Bucket, path: str, advice: str, backoff: Backoff | None
     uri = f"gs://{bucket.name}/{path}"
     with explained(uri):
         try:
-            data: bytes = bucket.blob(path).download_as_bytes(retry=patience(backoff or Backoff()), checksum="crc32c")
+            data: bytes = bucket.blob(path).download_as_bytes(retry=retries(backoff or Backoff()), checksum="crc32c")
         except NotFound:
             raise LoadError(f"{uri} is not there. {advice}") from None
     return data

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from longshore.errors import LoadError
 
 LOCK_SPACE = "longshore"
-# SQLSTATEs of faults that may pass: connection, deadlock, too many clients, lock timeout, shutdown, system.
-PASSING = ("08", "40", "53300", "55P03", "57P", "58")
+# SQLSTATEs of faults that may succeed later: connection, deadlock, too many clients, lock timeout, shutdown, system.
+RETRYABLE = ("08", "40", "53300", "55P03", "57P", "58")
 
 
 @contextmanager
@@ -43,10 +43,12 @@ def explain(error: BaseException, engine: Engine, source: str = "") -> LoadError
         said = said.replace(str(url.password), "…")
     if not code:
         if "authentication failed" in said or "no password supplied" in said:
-            return LoadError(f"{where}: wrong user or password for {url.username!r}. Mend the block or WAREHOUSE_URL.")
+            return LoadError(
+                f"{where}: wrong user or password for {url.username!r}. Correct the block or WAREHOUSE_URL."
+            )
         if re.search(r'(database|role) ".*" does not exist', said):
-            return LoadError(f"{where}: {_line(said)}. Create it, or mend the block or WAREHOUSE_URL.")
-        return LoadError(f"{where} cannot be reached or went away: {_line(said)}. Is it running?", transient=True)
+            return LoadError(f"{where}: {_line(said)}. Create it, or correct the block or WAREHOUSE_URL.")
+        return LoadError(f"{where} cannot be reached or went away: {_line(said)}. Is it running?", retryable=True)
     said = _line(said)
     row = re.search(r"COPY \S+, line (\d+)(?:, column (\S+))?", str(error))
     if row:
@@ -55,7 +57,7 @@ def explain(error: BaseException, engine: Engine, source: str = "") -> LoadError
         "53100": " The disk is full: make room, then run it again; nothing was loaded.",
         "42501": " Grant the right, or use another user.",
     }.get(code, "")
-    return LoadError(f"{where}: {said}.{advice}", transient=code.startswith(PASSING))
+    return LoadError(f"{where}: {said}.{advice}", retryable=code.startswith(RETRYABLE))
 
 
 def _line(said: str) -> str:

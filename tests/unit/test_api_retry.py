@@ -13,8 +13,8 @@ import pytest
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
 from prefect.exceptions import PrefectHTTPStatusError
 
-from longshore.flows import patience
-from longshore.flows.patience import ServerAway, be_patient, is_away
+from longshore.flows import api_retry
+from longshore.flows.api_retry import ServerAway, is_away, retry_while_away
 from standins.google.servers import free_port
 
 
@@ -63,10 +63,10 @@ def api() -> Iterator[Api]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(patience, "FIRST", 0.01)
-    be_patient(60)
+    monkeypatch.setattr(api_retry, "FIRST", 0.01)
+    retry_while_away(60)
     yield
-    be_patient(30)  # of other tests in this process
+    retry_while_away(30)  # of other tests in this process
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -105,7 +105,7 @@ def test_a_server_that_fails_at_one_request_alone_is_not_waited_for(api: Api, po
     api.answers = [500] * 100
     with pytest.raises(PrefectHTTPStatusError, match="500"):
         post()
-    assert len(api.asked) == patience.FAULTS_OF_A_READY_SERVER
+    assert len(api.asked) == api_retry.FAULTS_OF_A_READY_SERVER
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
@@ -116,11 +116,11 @@ def test_a_refusal_is_taken_at_once(api: Api, post: Any, status: int) -> None:
     assert len(api.asked) == 1
 
 
-def test_patience_ends_with_what_was_away_and_no_secret(post: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_retries_end_with_what_was_away_and_no_secret(post: Any, capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
     said: list[str] = []
     waits: list[bool] = []
-    be_patient(0.5, waiting=lambda: waits.append(is_away()), exhausted=said.append)
+    retry_while_away(0.5, waiting=lambda: waits.append(is_away()), exhausted=said.append)
     with pytest.raises(ServerAway, match=f"The Prefect server at 127.0.0.1:{port} was away for 0.5 s"):
         post(f"http://user:s3cret@127.0.0.1:{port}/api")
     assert len(said) == 1
@@ -129,10 +129,10 @@ def test_patience_ends_with_what_was_away_and_no_secret(post: Any, capsys: pytes
     assert "s3cret" not in said[0] + "".join(capsys.readouterr())
 
 
-def test_all_requests_of_a_process_share_one_patience(post: Any) -> None:
+def test_all_requests_of_a_process_share_one_retry(post: Any) -> None:
     nobody = f"http://127.0.0.1:{free_port()}/api"
     waits: list[None] = []
-    be_patient(0.5, waiting=lambda: waits.append(None))
+    retry_while_away(0.5, waiting=lambda: waits.append(None))
     with pytest.raises(ServerAway):
         post(nobody)
     waits.clear()
@@ -142,25 +142,25 @@ def test_all_requests_of_a_process_share_one_patience(post: Any) -> None:
 
 
 def test_a_state_that_was_taken_before_its_answer_was_lost_is_taken(api: Api, post: Any) -> None:
-    details = {"type": "reject_details", "reason": patience.MADE_BEFORE}
+    details = {"type": "reject_details", "reason": api_retry.MADE_BEFORE}
     api.body = {"state": {"type": "COMPLETED"}, "status": "REJECT", "details": details}
     assert post().json() == {"state": {"type": "COMPLETED"}, "status": "ACCEPT", "details": {"type": "accept_details"}}
 
 
 def test_another_refusal_of_a_state_stays_one(api: Api, post: Any) -> None:
-    details = {"type": "reject_details", "reason": f"Not this: {patience.MADE_BEFORE}"}
+    details = {"type": "reject_details", "reason": f"Not this: {api_retry.MADE_BEFORE}"}
     api.body = {"state": None, "status": "REJECT", "details": details}
     assert post().json() == api.body
 
 
 def test_a_log_line_that_holds_these_words_is_no_such_answer(api: Api, post: Any) -> None:
-    api.body = {"message": patience.MADE_BEFORE}
+    api.body = {"message": api_retry.MADE_BEFORE}
     assert post().json() == api.body
 
 
 @pytest.mark.parametrize(("given", "seconds"), [("7", 7.0), ("", 600.0)])
 def test_one_setting_says_how_long(monkeypatch: pytest.MonkeyPatch, given: str, seconds: float) -> None:
-    monkeypatch.setenv("API_PATIENCE_SECONDS", given)
-    be_patient()
-    assert patience._patience is not None
-    assert patience._patience.seconds == seconds
+    monkeypatch.setenv("API_RETRY_SECONDS", given)
+    retry_while_away()
+    assert api_retry._retry is not None
+    assert api_retry._retry.seconds == seconds

@@ -27,14 +27,14 @@ FAULTS_OF_A_READY_SERVER = 4  # in a row; what it still answers then is meant fo
 EPHEMERAL = "ephemeral-prefect"  # the host of an API within this process
 MADE_BEFORE = "This run has already made this state transition."  # what Prefect's server says
 
-log = get_logger("patience")
+log = get_logger("api")
 
 
 class ServerAway(httpx.ConnectError):
-    """The API was away for longer than we have patience. Prefect's clients do not try this error again."""
+    """The API was away for longer than it is asked again. Prefect's clients do not try this error again."""
 
 
-class Patience:
+class ApiRetry:
     """When the API went away, as all clients of this process see it: they wait together, and say so once."""
 
     def __init__(self, seconds: float, waiting: Callable[[], None], exhausted: Callable[[str], None]) -> None:
@@ -49,7 +49,7 @@ class Patience:
         return self._since is not None
 
     def failed(self, request: httpx.Request, why: str, began: float) -> None:
-        """Note that a request failed; `began` is when it was first tried. Raises ServerAway at patience's end."""
+        """Note that a request failed; `began` is when it was first tried. Raises ServerAway when that is over."""
         server = f"The Prefect server at {request.url.netloc.decode().rpartition('@')[2]}"
         with self._lock:
             now = time.monotonic()
@@ -74,28 +74,28 @@ class Patience:
             log.warning("The Prefect server is back after %.0f s.", time.monotonic() - since)
 
 
-_patience: Patience | None = None
+_retry: ApiRetry | None = None
 
 
-def be_patient(
+def retry_while_away(
     seconds: float | None = None,
     waiting: Callable[[], None] = lambda: None,
     exhausted: Callable[[str], None] = lambda message: None,
 ) -> None:
     """Let the Prefect clients of this process wait for an API that is away, and ask again.
 
-    seconds: how long; by default API_PATIENCE_SECONDS, or 600. waiting: called before each pause. exhausted: called
+    seconds: how long; by default API_RETRY_SECONDS, or 600. waiting: called before each pause. exhausted: called
     with what to say when that was too long, before ServerAway is raised; both from any thread. A further call sets
     them anew.
     """
-    global _patience  # Prefect's clients are made anywhere: there is one patience for all of a process
-    first = _patience is None
+    global _retry  # Prefect's clients are made anywhere: a process has one of it
+    first = _retry is None
     if seconds is None:
-        seconds = float(os.environ.get("API_PATIENCE_SECONDS") or 600)
-    _patience = Patience(seconds, waiting, exhausted)
+        seconds = float(os.environ.get("API_RETRY_SECONDS") or 600)
+    _retry = ApiRetry(seconds, waiting, exhausted)
     if first:
-        _wrap(PrefectHttpxAsyncClient, _patient_async)
-        _wrap(PrefectHttpxSyncClient, _patient_sync)
+        _wrap(PrefectHttpxAsyncClient, _retrying_async)
+        _wrap(PrefectHttpxSyncClient, _retrying_sync)
         # A subflow's run is made once, though the answer was lost and it was asked for again.
         FlowRunCreate.__fields__["idempotency_key"].default_factory = _key
 
@@ -107,23 +107,23 @@ def _key() -> str:
 
 def is_away() -> bool:
     """Whether this process is waiting for the API."""
-    return _patience is not None and _patience.away
+    return _retry is not None and _retry.away
 
 
-def _wrap(client: Any, patient: Callable[[Any, Any], Any]) -> None:
+def _wrap(client: Any, retrying: Callable[[Any, Any], Any]) -> None:
     """Between Prefect's client, which knows about CSRF and rate limits, and httpx's, which sends."""
     original = client._send_with_retry
 
     @wraps(original)
     def send_with_retry(self: Any, request: Any, send: Any, *given: Any, **named: Any) -> Any:
         within = self.base_url.host == EPHEMERAL
-        return original(self, request, send if within else patient(self, send), *given, **named)
+        return original(self, request, send if within else retrying(self, send), *given, **named)
 
     client._send_with_retry = send_with_retry
 
 
-def _patient_async(client: Any, send: Any) -> Any:
-    async def patient(request: httpx.Request, *given: Any, **named: Any) -> httpx.Response:
+def _retrying_async(client: Any, send: Any) -> Any:
+    async def retrying(request: httpx.Request, *given: Any, **named: Any) -> httpx.Response:
         asking = _ask(client, request)
         step = next(asking)
         try:
@@ -141,11 +141,11 @@ def _patient_async(client: Any, send: Any) -> Any:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    return patient
+    return retrying
 
 
-def _patient_sync(client: Any, send: Any) -> Any:
-    def patient(request: httpx.Request, *given: Any, **named: Any) -> httpx.Response:
+def _retrying_sync(client: Any, send: Any) -> Any:
+    def retrying(request: httpx.Request, *given: Any, **named: Any) -> httpx.Response:
         asking = _ask(client, request)
         step = next(asking)
         try:
@@ -163,7 +163,7 @@ def _patient_sync(client: Any, send: Any) -> Any:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    return patient
+    return retrying
 
 
 Asking = Generator[httpx.Request | float, Any, httpx.Response]
@@ -171,18 +171,18 @@ Asking = Generator[httpx.Request | float, Any, httpx.Response]
 
 def _ask(client: Any, request: httpx.Request) -> Asking:
     """Yields what is to be sent, and takes the answer or the error; or seconds to wait. Returns the answer."""
-    assert _patience is not None  # or the clients would not be wrapped
-    patience, began, faults = _patience, time.monotonic(), 0
+    assert _retry is not None  # or the clients would not be wrapped
+    retry, began, faults = _retry, time.monotonic(), 0
     for pause in _pauses():
         try:
             response = yield request
         except AWAY as error:
             if _is_certificate(error):
                 raise
-            patience.failed(request, f"{type(error).__name__}: {error}", began)
+            retry.failed(request, f"{type(error).__name__}: {error}", began)
         else:
             if response.status_code not in FAULTS:
-                patience.answered()
+                retry.answered()
                 return _accepted(response)
             if (yield from _is_ready(client)):
                 faults += 1
@@ -190,7 +190,7 @@ def _ask(client: Any, request: httpx.Request) -> Asking:
                     return response  # type: ignore[no-any-return]
             else:
                 faults = 0
-                patience.failed(request, f"HTTP {response.status_code}", began)
+                retry.failed(request, f"HTTP {response.status_code}", began)
         yield pause
     raise AssertionError("the pauses have no end")
 
@@ -212,7 +212,7 @@ def _pauses() -> Iterator[float]:
 
 
 def _is_certificate(error: BaseException | None) -> bool:
-    """Whether the server's certificate is not trusted: waiting will not mend that."""
+    """Whether the server's certificate is not trusted: waiting will not correct that."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error is not None
