@@ -55,11 +55,17 @@ class Zip:
 
     def size(self, member: str) -> int | None:
         """Bytes of a file, unpacked; None when it is not there."""
-        return self._files[member].file_size if member in self._files else None
+        found = self._files.get(self._short(member))
+        return found.file_size if found else None
+
+    def _short(self, member: str) -> str:
+        """The name without the folder that all files are in."""
+        return member.removeprefix(f"{self._folder}/")
 
     @contextmanager
     def open(self, member: str, most: int | None = None) -> Iterator["Unpacked"]:
         """The bytes of a file. Raises LoadError when it is not there, damaged, encrypted, or larger than most."""
+        member = self._short(member)
         if member not in self._files:
             there = ", ".join(self.members[:20]) or "nothing"
             raise LoadError(f"{self.name} has no {member}; it holds {there}. Is it the right file?")

@@ -136,11 +136,14 @@ def test_a_run_is_its_wall_time_its_processors_work_and_what_it_says(tmp_path: P
     assert run.seconds > 0.3
     assert 0.3 <= run.client < run.seconds + 1, "the shell's children count"
     assert run.server is None
+    assert 1 < run.peak_mib < 40, "not what this process holds"
 
 
 def test_a_contender_that_fails_is_told_with_its_last_lines(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="ended with 3:\nwhy"):
         run_process(["bash", "-c", "echo why; exit 3"], dict(os.environ), tmp_path / "log")
+    with pytest.raises(BenchError, match="no-such-command"):
+        run_process(["no-such-command"], dict(os.environ), tmp_path / "log")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody knows of children that have ended")
