@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import google.auth
 from google.api_core.exceptions import Forbidden, GoogleAPICallError, NotFound, PreconditionFailed, Unauthorized
 from google.api_core.retry import Retry
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from requests.exceptions import RequestException
 
 from longshore.backoff import RETRY_STATUS, Backoff
@@ -90,7 +90,7 @@ def retries(backoff: Backoff) -> Retry:
 def is_retryable(error: BaseException) -> bool:
     """Whether the same call may succeed a little later."""
     status = getattr(error, "code", None) or getattr(getattr(error, "response", None), "status_code", None)
-    return status in RETRY_STATUS if status else isinstance(error, RequestException | ConnectionError)
+    return status in RETRY_STATUS if status else isinstance(error, RequestException | ConnectionError | TransportError)
 
 
 @contextmanager
@@ -114,6 +114,9 @@ def explained(name: str) -> Iterator[None]:
     except (GoogleAPICallError, RequestException, ConnectionError) as error:
         advice = " Is the service up? Run it again later." if is_retryable(error) else ""
         raise LoadError(f"{name}: {_said(error)}.{advice}", retryable=is_retryable(error)) from error
+    except TransportError as error:
+        advice = "the service that gives the credentials their access tokens cannot be reached. Run it again later."
+        raise LoadError(f"{name}: {advice}", retryable=True) from error
     except GoogleAuthError as error:
         advice = f"{name}: the Google Cloud credentials do not work: {error}"
         raise LoadError(advice, retryable=error.retryable) from error
