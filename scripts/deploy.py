@@ -37,11 +37,13 @@ async def put_pool(pool: Pool) -> str:
         return "updated"
 
 
-async def deploy(pool: Pool, place: Environment, env: Mapping[str, str], job: str = "", prune: bool = False) -> None:
+async def deploy(
+    pool: Pool, environment: Environment, env: Mapping[str, str], job: str = "", prune: bool = False
+) -> None:
     """Register everything at PREFECT_API_URL; each step says what it did."""
     with api_settings(env):
         await need_api()
-        made = await wanted(pool, place, env, job)  # before anything is changed: it may be wrong
+        made = await wanted(pool, environment, env, job)  # before anything is changed: it may be wrong
         print(*await blocks.register(env), sep="\n")
         print(f"work pool {pool.TYPE}: {await put_pool(pool)}")
         for one, deployment in made:
@@ -80,7 +82,7 @@ async def delete(gone: DeploymentResponse) -> None:
             await client.delete_work_queue_by_id(found.id)
 
 
-def place_of(pool: str, environment: str = "") -> tuple[Pool, Environment]:
+def pool_and_environment(pool: str, environment: str = "") -> tuple[Pool, Environment]:
     """A pool by name and an environment by name; where none is named, the pool's."""
     if pool not in POOLS:
         raise UserError(f"POOL={pool}: there are {', '.join(POOLS)}")
@@ -103,8 +105,8 @@ def main() -> None:
     parser.add_argument("--prune", action="store_true", help="delete deployments that the code has no more")
     args = parser.parse_args()
     try:
-        pool, place = place_of(args.pool, args.environment)
-        asyncio.run(deploy(pool, place, place.settings(), args.job, args.prune))
+        pool, environment = pool_and_environment(args.pool, args.environment)
+        asyncio.run(deploy(pool, environment, environment.settings(), args.job, args.prune))
     except UserError as error:
         sys.exit(str(error))
 

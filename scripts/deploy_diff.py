@@ -12,7 +12,7 @@ from prefect.exceptions import ObjectNotFound
 
 from scripts import blocks
 from scripts.api import api_settings, need_api
-from scripts.deploy import arguments, place_of, removed
+from scripts.deploy import arguments, pool_and_environment, removed
 from scripts.deployments import wanted
 from scripts.environment import Environment
 from scripts.schedules import said
@@ -79,11 +79,11 @@ async def pool_difference(pool: Pool) -> list[str]:
     return [f"~ work pool {pool.TYPE}", *found] if found else []
 
 
-async def diff(pool: Pool, place: Environment, env: Mapping[str, str], job: str = "") -> list[str]:
+async def diff(pool: Pool, environment: Environment, env: Mapping[str, str], job: str = "") -> list[str]:
     """Lines on everything that a deploy would change: + new, ~ changed, - no longer in the code."""
     with api_settings(env):
         await need_api()
-        made = await wanted(pool, place, env, job)
+        made = await wanted(pool, environment, env, job)
         lines = []
         for block in await blocks.wanted(env):
             if what := await blocks.changed(block):
@@ -98,8 +98,11 @@ def main() -> None:
     """Parse the command line and print."""
     args = arguments("python -m scripts.deploy_diff", __doc__).parse_args()
     try:
-        pool, place = place_of(args.pool, args.environment)
-        print(*asyncio.run(diff(pool, place, place.settings(), args.job)) or ["nothing would change"], sep="\n")
+        pool, environment = pool_and_environment(args.pool, args.environment)
+        print(
+            *asyncio.run(diff(pool, environment, environment.settings(), args.job)) or ["nothing would change"],
+            sep="\n",
+        )
     except UserError as error:
         sys.exit(str(error))
 

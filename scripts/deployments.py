@@ -37,18 +37,18 @@ def chosen(jobs: Iterable[JobDeployment], job: str) -> list[JobDeployment]:
 
 
 async def wanted(
-    pool: Pool, place: Environment, env: Mapping[str, str], job: str = ""
+    pool: Pool, environment: Environment, env: Mapping[str, str], job: str = ""
 ) -> list[tuple[JobDeployment, Deployment]]:
     """The deployments of a job (all for ''), as this environment has them in this pool."""
     if missing := [name for name in pool.NEEDS if not env.get(name)]:
         raise UserError(
-            f"pool {pool.TYPE} needs {', '.join(missing)}: in the environment, in {place.file}, or by `make outputs`, "
+            f"pool {pool.TYPE} needs {', '.join(missing)}: in the environment, in {environment.file}, or by `make outputs`, "
             "which asks Terraform"
         )
     revision, images = read_images(env)
     return [
         (one, await build(one, pool, env, image_of(one, env, images), revision))
-        for one in chosen(place.changed(deployments()), job)
+        for one in chosen(environment.changed(deployments()), job)
     ]
 
 

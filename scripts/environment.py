@@ -1,4 +1,4 @@
-"""What differs from place to place: environments/NAME.toml, over .env and under the variables of the environment.
+"""What differs between environments: environments/NAME.toml, over .env and under the variables of the environment.
 
 outputs = "terraform/outputs.json"        # settings that Terraform knows
 [settings]                                # any of .env.example; ${NAME} is another setting

@@ -1,6 +1,6 @@
 """Settings: the environment, then .env, then .env.example; and the making of .env.
 
-scripts/environment.py puts what differs from place to place in between.
+scripts/environment.py puts what differs between environments in between.
 """
 
 import base64

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from scripts.api import api_settings, need_api
-from scripts.deploy import place_of
+from scripts.deploy import pool_and_environment
 from scripts.settings import ROOT, UserError, own_server
 
 # Prefect's and Google's own names -> ours.
@@ -37,8 +37,8 @@ def main() -> None:
     parser.add_argument("--environment", default="", help="environments/NAME.toml (default: by the pool)")
     args = parser.parse_args()
     try:
-        pool, place = place_of(args.pool, args.environment)
-        found = place.settings()
+        pool, environment = pool_and_environment(args.pool, args.environment)
+        found = environment.settings()
         with api_settings(found):
             asyncio.run(need_api())
     except UserError as error:

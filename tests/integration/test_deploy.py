@@ -12,7 +12,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed
 
 from scripts import deploy, deployments
-from scripts.deploy import place_of
+from scripts.deploy import pool_and_environment
 from scripts.deploy_diff import diff
 from scripts.environment import FOLDER
 from scripts.settings import UserError
@@ -41,13 +41,13 @@ class Site:
         self.env, self.capsys = env, capsys
 
     def deploy(self, pool: str, job: str = "", prune: bool = False) -> str:
-        made, place = place_of(pool)
-        asyncio.run(deploy.deploy(made, place, {**place.settings(), **self.env}, job, prune))
+        made, environment = pool_and_environment(pool)
+        asyncio.run(deploy.deploy(made, environment, {**environment.settings(), **self.env}, job, prune))
         return self.capsys.readouterr().out
 
     def diff(self, pool: str, job: str = "") -> list[str]:
-        made, place = place_of(pool)
-        return asyncio.run(diff(made, place, {**place.settings(), **self.env}, job))
+        made, environment = pool_and_environment(pool)
+        return asyncio.run(diff(made, environment, {**environment.settings(), **self.env}, job))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_after_a_deploy_nothing_would_change(site: Site, pool: str) -> None:
         assert (there.work_pool_name, there.version) == (pool, "0123456789ab")
         assert there.pull_steps is None
         assert there.storage_document_id is None
-        assert (there.path, there.entrypoint) == (place_of(pool)[0].FLOWS, job.entrypoint)
+        assert (there.path, there.entrypoint) == (pool_and_environment(pool)[0].FLOWS, job.entrypoint)
         if pool != "process":
             assert there.job_variables["image"] == f"registry/mine/{job.job}{DIGEST}"
             assert f"deployment {job.path}: registry/mine/{job.job}{DIGEST}" in said

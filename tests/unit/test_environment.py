@@ -1,4 +1,4 @@
-"""What differs from place to place: one small file over the settings and the deployments."""
+"""What differs between environments: one small file over the settings and the deployments."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def place(folder: Path, text: str) -> environment.Environment:
+def of_text(folder: Path, text: str) -> environment.Environment:
     (folder / "here.toml").write_text(text)
     return read_environment("here")
 
@@ -35,7 +35,7 @@ def test_a_file_wins_over_terraform_and_the_environment_over_the_file(
     outputs = tmp_path / "outputs.json"
     known = {"project": "theirs", "region": "europe-west2", "bucket": "their-bucket", "vpc_connector": None}
     outputs.write_text(json.dumps({name: {"value": value, "sensitive": False} for name, value in known.items()}))
-    made = place(folder, f'outputs = "{outputs}"\n[settings]\nGCS_BUCKET = "mine"\nSTORAGE_EMULATOR_HOST = ""')
+    made = of_text(folder, f'outputs = "{outputs}"\n[settings]\nGCS_BUCKET = "mine"\nSTORAGE_EMULATOR_HOST = ""')
     assert read_env(ROOT / ".env.example")["STORAGE_EMULATOR_HOST"]
     found = made.settings()
     assert (found["GCP_PROJECT"], found["GCP_REGION"], found["VPC_CONNECTOR"]) == ("theirs", "europe-west2", "")
@@ -46,10 +46,10 @@ def test_a_file_wins_over_terraform_and_the_environment_over_the_file(
 
 def test_a_setting_can_name_another(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GCS_PORT", "19023")
-    made = place(folder, '[settings]\nSTORAGE_EMULATOR_HOST = "http://127.0.0.1:${GCS_PORT}"')
+    made = of_text(folder, '[settings]\nSTORAGE_EMULATOR_HOST = "http://127.0.0.1:${GCS_PORT}"')
     assert made.settings()["STORAGE_EMULATOR_HOST"] == "http://127.0.0.1:19023"
     with pytest.raises(UserError, match=r"here.toml: no setting 'NO_SUCH'"):
-        place(folder, '[settings]\nGCS_BUCKET = "${NO_SUCH}"').settings()
+        of_text(folder, '[settings]\nGCS_BUCKET = "${NO_SUCH}"').settings()
 
 
 def test_deployments_are_changed_in_what_the_file_says_and_nothing_else(folder: Path) -> None:
@@ -66,7 +66,7 @@ def test_deployments_are_changed_in_what_the_file_says_and_nothing_else(folder: 
         schedule = 3600
     """
     jobs = deployments()
-    before, after = ({job.path: job for job in some} for some in (jobs, place(folder, text).changed(jobs)))
+    before, after = ({job.path: job for job in some} for some in (jobs, of_text(folder, text).changed(jobs)))
     postgres = after["web-to-postgres/monthly"]
     assert postgres.schedule == Cron("30 6 2 * *", "America/New_York")
     assert (postgres.parameters, postgres.memory_mib) == ({"color": "green"}, 2048)
@@ -100,25 +100,25 @@ def test_deployments_are_changed_in_what_the_file_says_and_nothing_else(folder: 
 )
 def test_a_mistake_is_named_with_its_place(folder: Path, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as raised:
-        place(folder, text).changed(deployments())
+        of_text(folder, text).changed(deployments())
     assert "here.toml: " in str(raised.value)
 
 
 def test_an_environment_that_is_not_there_names_those_that_are(folder: Path) -> None:
-    place(folder, "")
+    of_text(folder, "")
     with pytest.raises(UserError, match=r"ENVIRONMENT=prod: no .*prod.toml; there are: here"):
         read_environment("prod")
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_environments_under_git_are_in_order(path: Path, folder: Path) -> None:
-    found = place(folder, path.read_text())
+    found = of_text(folder, path.read_text())
     assert found.changed(deployments()) == deployments()
     known = {*read_env(ROOT / ".env.example"), "TOKEN_URI", "WAREHOUSE_PORT"}
     assert {*found.own} <= known
     # The examples in the comments work too.
     example = re.sub(rf"^# (\[deployments\.|({'|'.join(CHANGES)}) = )", r"\1", path.read_text(), flags=re.M)
-    place(folder, example).changed(deployments())
+    of_text(folder, example).changed(deployments())
 
 
 def test_each_pool_has_its_environment() -> None:

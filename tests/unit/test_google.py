@@ -24,7 +24,7 @@ from longshore.google import explained, is_retryable
 )
 def test_what_may_succeed_later_is_tried_again(error: Exception, retryable: bool, says: str) -> None:
     assert is_retryable(error) == retryable
-    with pytest.raises(LoadError, match="^gs://b/o: ") as caught, explained("gs://b/o"):
+    with pytest.raises(LoadError, match=r"^gs://b/o: ") as caught, explained("gs://b/o"):
         raise error
     assert caught.value.retryable == retryable
     assert says in str(caught.value)
