@@ -70,8 +70,8 @@ new-job: setup ## make a job that runs at once, to build on: NAME=late-buses
 
 ##@ Measure
 .PHONY: bench chaos
-bench: setup ## Longshore against limits, psql, dlt and pandas [QUICK=1: a small one] [ONLY=postgres|gcs|bigquery|timetable|cycle]
-	@.venv/bin/uv sync -q --frozen --all-extras --group bench
+bench: setup ## Longshore against limits, psql, its peers, dlt and pandas [QUICK=1: a small one] [ONLY=postgres|gcs|bigquery|timetable|cycle]
+	@.venv/bin/uv sync -q --frozen --all-extras --group bench --compile-bytecode
 	@.venv/bin/python -m scripts.bench $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY))
 
 chaos: .venv/.ready ## break the running stack of SOURCE=demo again and again, and count rows and runs [ROUNDS=] [FAULTS=a round] [SEED=] [ONLY=words]

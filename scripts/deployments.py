@@ -42,8 +42,8 @@ async def wanted(
     """The deployments of a job (all for ''), as this environment has them in this pool."""
     if missing := [name for name in pool.NEEDS if not env.get(name)]:
         raise UserError(
-            f"pool {pool.TYPE} needs {', '.join(missing)}: in the environment, in {environment.file}, or by `make outputs`, "
-            "which asks Terraform"
+            f"pool {pool.TYPE} needs {', '.join(missing)}: as a variable, in {environment.file}, or by `make outputs`,"
+            " which asks Terraform"
         )
     revision, images = read_images(env)
     return [

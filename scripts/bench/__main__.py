@@ -14,7 +14,7 @@ from scripts.bench import bigquery, cycle, gcs, postgres, timetable
 from scripts.bench.compete import Rounds, compete
 from scripts.bench.inputs import environment, site
 from scripts.bench.page import goals, page, section, tables
-from scripts.bench.part import FULL, QUICK, TENFOLD, Input, Part
+from scripts.bench.part import QUICK, TENFOLD, Input, Part
 
 PARTS = (postgres.PART, gcs.PART, bigquery.PART, timetable.PART, cycle.PART)
 PAGE = Path("docs/benchmarks.md")
@@ -46,7 +46,7 @@ def main() -> None:
 
 def measure(part: Part, folder: Path, quick: bool, rounds: Rounds) -> str:
     """The part's section."""
-    sizes = [QUICK] if quick else [FULL, TENFOLD] if rounds.tenfold else [FULL]
+    sizes = [QUICK] if quick else [size for size in part.sizes if size is not TENFOLD or rounds.tenfold]
     print(f"{part.title}:", flush=True)
     version = ""
     if part.alone:
@@ -54,10 +54,11 @@ def measure(part: Part, folder: Path, quick: bool, rounds: Rounds) -> str:
     elif part.open:
         with site(folder / "site", sizes) as url, part.open(folder) as place:
             version = place.version
-            env = environment(folder, url, place.env)
-            results = [compete(place, Input(size, url, folder, env), rounds) for size in sizes]
+            env = environment(url, place.env)
+            inputs = [Input(size, url, folder, env) for size in sizes]
+            results = [compete(place, given, rounds, warm=given is not inputs[0]) for given in inputs]
     text = tables(part, results)
-    if not quick:  # the goals are of the full size: a small file is mostly start
+    if not quick:  # the goals want all sizes
         text += "\n" + goals(part, results)
     return section(part, version, text)
 

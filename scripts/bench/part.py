@@ -58,16 +58,14 @@ class Input:
 class Contender:
     """One command, run in a fresh process into a fresh target.
 
-    target: what is made anew for each run; {name} in it stands for the input's. ours: it is run once before, so that
-    byte code and Prefect's database are there. slow: it runs fewer times. sizes: of the input with which it runs.
-    python: its process is the one that works, so that its peak memory says something.
+    target: what is made anew for each run; {name} in it stands for the input's. slow: it runs fewer times. sizes: of
+    the input with which it runs. python: its process is the one that works, so that its peak memory says something.
     """
 
     key: str
     title: str
     target: str
     command: Callable[[Input, str], list[str]]
-    ours: bool = False
     slow: bool = False
     sizes: tuple[Size, ...] = (QUICK, FULL, TENFOLD)
     python: bool = True
@@ -95,12 +93,16 @@ class Place(ABC):
         """More figures of the run that has just ended."""
         return {}
 
+    def processor(self) -> float | None:
+        """Seconds that processors have worked for what runs there, since it began; None: unknown."""
+        return None
+
 
 @dataclass(frozen=True)
 class Part:
-    """title, notes: of its section of the page. packages: those whose versions matter.
+    """title, notes: of its section of the page. packages: those whose versions matter. goals: of all results, in order.
 
-    open: where taxi months are loaded to; else alone(folder, quick, rounds) measures something else.
+    open: where taxi months of these sizes are loaded to; else alone(folder, quick, rounds) measures something else.
     """
 
     key: str
@@ -109,7 +111,8 @@ class Part:
     packages: tuple[str, ...]
     open: Callable[[Path], AbstractContextManager[Place]] | None
     columns: tuple[Column, ...]
-    goals: Callable[[Results, Results], list[Goal]]
+    goals: Callable[[Sequence[Results]], list[Goal]]
+    sizes: tuple[Size, ...] = ()
     alone: Callable[[Path, bool, int], list[Results]] | None = None
 
 

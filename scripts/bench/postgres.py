@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -15,15 +16,45 @@ from scripts.bench.cold import cold_start
 from scripts.bench.database import Database, database
 from scripts.bench.inputs import job_python
 from scripts.bench.measure import run_process
-from scripts.bench.part import FULL, Contender, Input, Part, Place, job, peer
-from scripts.bench.results import Goal, Results
+from scripts.bench.part import FULL, QUICK, TENFOLD, Contender, Input, Part, Place, Size, job, peer
+from scripts.bench.peers.shared import create
+from scripts.bench.results import Column, Goal, Results
 
 OURS = ("ours_gz", "ours_parquet")
-NOTES = """- The limit is `psql` sending a ready PGCOPY file into a table of the same 18 columns and types. Longshore's
-  table has one more column, the slice's number.
-- `psql \\copy` downloads, unpacks and lets Postgres parse the text, in three processes at once.
+SERVER: Column = ("Postgres processor, s", r.known(Results.server))
+ALL = (QUICK, FULL, TENFOLD)
+ONE_MONTH = (QUICK, FULL)
+# key, title, module below peers, packages that it is not to find, what it reads, of which sizes
+PEERS = (
+    ("pgpq", "pgpq bare, csv.gz", "pgpq_copy", "", "csv.gz", ALL),
+    ("pgpq_parquet", "pgpq bare, parquet", "pgpq_copy", "", "parquet", ONE_MONTH),
+    ("psycopg", "psycopg 3, text COPY, csv.gz", "psycopg_copy", "", "csv.gz", ALL),
+    ("adbc", "ADBC `adbc_ingest`, csv.gz", "adbc_ingest", "numpy,pandas,polars", "csv.gz", ALL),
+    ("adbc_parquet", "ADBC `adbc_ingest`, parquet", "adbc_ingest", "numpy,pandas,polars", "parquet", ONE_MONTH),
+    ("duckdb", "DuckDB, csv.gz", "duckdb_attach", "numpy,pandas,polars", "csv.gz", ALL),
+    ("duckdb_parquet", "DuckDB, parquet", "duckdb_attach", "numpy,pandas,polars", "parquet", ONE_MONTH),
+    ("polars", "Polars `write_database`, csv.gz", "polars_write", "numpy,pandas", "csv.gz", ONE_MONTH),
+    ("polars_parquet", "Polars `write_database`, parquet", "polars_write", "numpy,pandas", "parquet", ONE_MONTH),
+)
+NOTES = """- The limit is `psql` sending a ready PGCOPY file into a table of the same 18 columns and types: nothing is
+  downloaded, unpacked or typed.
+- Longshore's table has one more column, the slice's number; the same transaction holds the ledger.
+- `psql \\copy` downloads, unpacks and lets Postgres type the text, in three processes at once.
+- pgpq bare is Longshore's way without its ledger, lock and checks: one thread downloads and gunzips (`isal`), one types
+  blocks with pyarrow and encodes them, the main thread sends them by psycopg2 as binary COPY. It runs in Longshore's
+  environment.
+- psycopg 3 gunzips the text in a thread and sends it to COPY as it is; Postgres types it.
+- ADBC is fed a RecordBatchReader, of pyarrow's `open_csv` (gunzipped by `isal` in a thread) or of the parquet file; it
+  makes the table and sends binary COPY.
+- DuckDB does `create table ... as select * from read_csv(...)` in the attached Postgres, HTTP and Postgres by its own
+  extensions. Its text column is `character varying`.
+- Polars takes the whole file into memory (`read_csv`, `read_parquet`), and `write_database` hands it to ADBC.
+- ADBC, DuckDB and Polars import numpy, pandas and one another where these are installed; here they do not find them.
+- All of these load into a table that is not there before, with the declared types, in one transaction.
 - `to_sql` is the published way: `read_csv` in chunks of 100,000 rows, dates parsed, `to_sql(if_exists="append")`.
-- dlt is fed Arrow tables, its fastest source; its figures include its own files between."""
+- dlt is fed Arrow tables, its fastest source; its figures include its own files between.
+- *Postgres processor*: seconds that processors worked for all processes of the server meanwhile; where the database is
+  not the bench's own, it is not known."""
 
 
 class Warehouse(Place):
@@ -36,9 +67,10 @@ class Warehouse(Place):
         self.python = job_python(folder, "web-to-postgres")
         self.contenders = (
             Contender("limit", "limit: binary COPY of a ready file", "bench_limit", self.limit, python=False),
-            Contender("ours_gz", "Longshore, csv.gz over HTTP", "bench_gz", self.ours_gz, ours=True),
-            Contender("ours_parquet", "Longshore, parquet over HTTP", "bench_parquet", self.ours_parquet, ours=True),
+            Contender("ours_gz", "Longshore, csv.gz", "bench_gz", self.ours_gz),
+            Contender("ours_parquet", "Longshore, parquet", "bench_parquet", self.ours_parquet),
             Contender("psql", r"`curl \| zcat \| psql \copy`, csv.gz", "bench_psql", self.copy_text, python=False),
+            *(self.told(*one) for one in PEERS),
             _dlt("dlt_parquet", "dlt, parquet files by ADBC, from csv.gz", "parquet", database),
             _dlt("dlt_csv", "dlt, csv files by COPY, from csv.gz", "csv", database),
             Contender(
@@ -46,11 +78,25 @@ class Warehouse(Place):
             ),
         )
 
+    def told(self, key: str, title: str, module: str, without: str, ending: str, sizes: tuple[Size, ...]) -> Contender:
+        """A peer that is told the file's address, the database, the table and its columns."""
+
+        def command(given: Input, table: str) -> list[str]:
+            told = [given.url(ending), self.database.url, table, json.dumps(YELLOW)]
+            if without:
+                return peer("without", without, f"scripts.bench.peers.{module}", *told)
+            return peer(module, *told, python=self.python if module == "pgpq_copy" else sys.executable)
+
+        return Contender(key, title, f"bench_{key}", command, sizes=sizes)
+
     def settle(self, target: str) -> None:
         self.database.settle(target)
 
     def count(self, target: str) -> int:
         return self.database.count(target)
+
+    def processor(self) -> float | None:
+        return self.database.processor()
 
     def prepare(self, given: Input) -> None:
         """The limit's input, once: the same rows and types, written by Postgres itself."""
@@ -72,8 +118,7 @@ class Warehouse(Place):
 
     def copy(self, table: str, source: str) -> list[str]:
         """psql that makes the table and copies into it."""
-        columns = ", ".join(f'"{name}" {kind}' for name, kind in YELLOW.items())
-        return self.psql(f"create table {table} ({columns})", rf"\copy {table} from {source}")
+        return self.psql(create(table, YELLOW), rf"\copy {table} from {source}")
 
     def limit(self, given: Input, table: str) -> list[str]:
         return self.copy(table, f"'{_ready(given)}' with (format binary)")
@@ -115,21 +160,26 @@ def place(folder: Path) -> Iterator[Warehouse]:
         yield Warehouse(found, folder)
 
 
-def goals(first: Results, last: Results) -> list[Goal]:
-    """first: one month; last: ten times the rows."""
+def goals(results: Sequence[Results]) -> list[Goal]:
+    """Of a small file, of one month, and of ten times the rows."""
+    small, first, last = results
 
-    def below(most: float) -> Callable[[float], bool]:
-        return lambda value: value <= most
+    def at_most(most: float, goal: str, seconds: Callable[[], float]) -> Goal:
+        return Goal(goal, f"<= {most:.2f}", seconds, lambda value: value <= most, "{:.2f}")
+
+    def load(key: str, other: str) -> Callable[[], float]:
+        return lambda: r.ratio(first.loads(key), first.seconds(other))
 
     return [
-        Goal("csv.gz, x limit", "<= 1.25", lambda: first.times("ours_gz"), below(1.25), "{:.2f}"),
-        Goal("parquet, x limit", "<= 1.20", lambda: first.times("ours_parquet"), below(1.2), "{:.2f}"),
-        Goal("times faster than to_sql", ">= 40", lambda: first.middle("to_sql") / first.middle("ours_gz"),
-             lambda v: v >= 40, "{:.0f}"),
-        Goal(r"times faster than psql \copy", "> 1", lambda: first.times("psql") / first.times("ours_gz"),
-             lambda v: v > 1, "{:.2f}"),
+        at_most(0.8, r"csv.gz: whole process / that of psql \copy", lambda: first.times("ours_gz", "psql")),
+        at_most(2, rf"the same at {small.rows:,} rows", lambda: small.times("ours_gz", "psql")),
+        at_most(1.05, "csv.gz: load itself / whole process of pgpq bare", load("ours_gz", "pgpq")),
+        at_most(1.25, "csv.gz: load itself / whole process of the limit", load("ours_gz", r.LIMIT)),
+        at_most(1.2, "parquet: load itself / whole process of the limit", load("ours_parquet", r.LIMIT)),
+        Goal("csv.gz: whole process, times faster than to_sql", ">= 40", lambda: first.times("to_sql", "ours_gz"),
+             lambda value: value >= 40, "{:.0f}"),
         *r.memory_goals(first, last, OURS, 450, 10),
-        Goal("container created -> first line of the flow, s", "<= 6", cold_start, below(6), "{:.1f}"),
+        Goal("container created -> first line of the flow, s", "<= 6", cold_start, lambda value: value <= 6, "{:.1f}"),
     ]  # fmt: skip
 
 
@@ -137,8 +187,20 @@ PART = Part(
     "postgres",
     "Web to Postgres",
     NOTES,
-    ("prefect", "pyarrow", "pgpq", "psycopg2-binary", "sqlalchemy", "pandas", "dlt", "adbc-driver-postgresql"),
+    (
+        "pyarrow",
+        "pgpq",
+        "psycopg2-binary",
+        "sqlalchemy",
+        "psycopg",
+        "adbc-driver-postgresql",
+        "duckdb",
+        "polars",
+        "pandas",
+        "dlt",
+    ),
     place,
-    (r.HOW, r.SECONDS, r.RATE, r.TIMES, r.WHOLE, r.PEAK, r.RUNS),
+    (r.HOW, r.SECONDS, r.RATE, r.TIMES, r.LOAD, r.CLIENT, SERVER, r.PEAK, r.RUNS),
     goals,
+    ALL,
 )

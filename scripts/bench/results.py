@@ -21,17 +21,30 @@ class Results:
     python: frozenset[str]
 
     def seconds(self, key: str) -> list[float]:
-        """Of each round: the load itself where the contender tells it, else the whole process."""
-        return [run.load_seconds for run in self.runs[key]]
+        """The whole process, of each round."""
+        return [run.seconds for run in self.runs[key]]
 
     def middle(self, key: str) -> float:
         """The median of these."""
         return median(self.seconds(key))
 
     def times(self, key: str, other: str = LIMIT) -> float:
-        """Median over the rounds of time / the other's time in the same round: noise hits both."""
-        pairs = zip(self.seconds(key), self.seconds(other), strict=False)
-        return median(mine / limit for mine, limit in pairs)
+        """The whole process, as a multiple of the other's."""
+        return ratio(self.seconds(key), self.seconds(other))
+
+    def loads(self, key: str) -> list[float]:
+        """The seconds of the load itself, of each round. Raises KeyError where the contender does not tell them."""
+        return [run.said["seconds"] for run in self.runs[key]]
+
+    def client(self, key: str) -> float:
+        """Processor seconds of the contender, the median."""
+        return median(run.client for run in self.runs[key])
+
+    def server(self, key: str) -> float | None:
+        """Processor seconds of what it loads into, the median; None: unknown."""
+        seconds = [run.server for run in self.runs[key]]
+        known = [value for value in seconds if value is not None]
+        return median(known) if len(known) == len(seconds) else None
 
     def peak(self, key: str) -> float:
         """The highest of all rounds, MiB."""
@@ -42,7 +55,25 @@ class Results:
         return median(run.said[figure] for run in self.runs[key])
 
 
+def ratio(seconds: Sequence[float], others: Sequence[float]) -> float:
+    """Median over the rounds of time / the other's time in the same round: noise hits both."""
+    return median(mine / other for mine, other in zip(seconds, others, strict=False))
+
+
 Column = tuple[str, Callable[[Results, str], str]]
+
+
+def known(value: Callable[[Results, str], float | None], form: str = "{:.2f}") -> Callable[[Results, str], str]:
+    """A cell with the figure, empty where there is none: unknown is not 0."""
+
+    def cell(results: Results, key: str) -> str:
+        try:
+            figure = value(results, key)
+        except KeyError:
+            return ""
+        return "" if figure is None else form.format(figure)
+
+    return cell
 
 
 def _spread(results: Results, key: str) -> str:
@@ -54,8 +85,9 @@ def _spread(results: Results, key: str) -> str:
 HOW: Column = ("how", lambda results, key: results.titles[key])
 SECONDS: Column = ("seconds: median (min-max)", _spread)
 RATE: Column = ("rows/s", lambda results, key: f"{results.rows / results.middle(key):,.0f}")
-TIMES: Column = ("x limit", lambda results, key: f"{results.times(key):.2f}" if LIMIT in results.runs else "")
-WHOLE: Column = ("whole process, s", lambda results, key: f"{median(run.seconds for run in results.runs[key]):.2f}")
+TIMES: Column = ("x limit", known(Results.times))
+LOAD: Column = ("load itself, s", known(lambda results, key: median(results.loads(key))))
+CLIENT: Column = ("client processor, s", known(Results.client))
 PEAK: Column = ("peak MiB", lambda results, key: f"{results.peak(key):,.0f}" if key in results.python else "")
 RUNS: Column = ("runs", lambda results, key: str(len(results.runs[key])))
 
