@@ -36,9 +36,12 @@ psql: setup ## look at what the demo loaded [SQL='SELECT …']
 	@.venv/bin/python -m scripts.demo --psql $(if $(SQL),--sql "$$SQL")
 
 ##@ Develop
-.PHONY: test check audit fmt new-job test-containers test-others
-test: setup check ## all checks and tests; those with containers where a Docker engine is there
-	@$(MAKE) -s -k -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-containers test-others
+.PHONY: test check audit fmt new-job test-containers test-others test-fast
+test: setup check ## all checks and tests; those with containers where a Docker engine is there [FAST=1: no containers, no pages]
+	@$(MAKE) -s -k -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) $(if $(FAST),test-fast,test-containers test-others)
+
+test-fast:
+	@.venv/bin/python -m pytest tests/unit tests/contract tests/integration
 
 test-containers test-others: # side by side: 35 minutes on two cores, the images being there
 	@env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL .venv/bin/python -m pytest $(if $(filter test-containers,$@),tests/containers,--ignore=tests/containers)

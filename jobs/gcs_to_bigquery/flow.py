@@ -52,6 +52,7 @@ def gcs_to_bigquery(
             raise UsageError("year and months go with taxi trips, not with uri.")
         if not table:
             raise UsageError("uri needs table: say which table to load the objects into.")
+        check_address(uri)
         loads = [any_objects(uri, table, dataset, slice or uri, location, force, bucket, credentials)]
     elif slice:
         raise UsageError("slice goes with uri; taxi trips know their own.")
@@ -62,6 +63,13 @@ def gcs_to_bigquery(
 
 
 # What follows imports Google's clients when it is called: they take a second, which is too long for --help.
+
+
+def check_address(uri: str) -> None:
+    """Raise UsageError for what is no address of objects."""
+    from longshore.sources.objects import parts_of
+
+    parts_of(uri)
 
 
 def any_objects(

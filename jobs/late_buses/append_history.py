@@ -1,5 +1,6 @@
 """The late buses become history: each observation once, however often it is appended."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs.late_buses import store
@@ -15,6 +16,13 @@ from longshore.report import Report
 SINKS = ("bigquery", "postgres")
 
 
+def check(sinks: Iterable[str]) -> None:
+    """Raise UsageError for a sink that is none of SINKS."""
+    for sink in sinks:
+        if sink not in SINKS:
+            raise UsageError(f"sinks are {' and '.join(SINKS)}, not {sink!r}.")
+
+
 @dataclass(frozen=True)
 class Append:
     """sink: one of SINKS. Raises UsageError for another."""
@@ -27,8 +35,7 @@ class Append:
     slice: str = store.LATE
 
     def __post_init__(self) -> None:
-        if self.sink not in SINKS:
-            raise UsageError(f"sinks are {' and '.join(SINKS)}, not {self.sink!r}.")
+        check([self.sink])
 
     @property
     def target(self) -> str:

@@ -1,6 +1,6 @@
 """Late buses: a live feed of positions, compared with the timetable, becomes a list for the map, and history."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ from jobs.late_buses import append_history, fetch_feed, fetch_timetable, find_la
 from jobs.late_buses.compare import Rule
 from longshore.flows.flow import flow, subflow
 from longshore.flows.runner import Step, Stopped, runner
-from longshore.flows.steps import renamed
+from longshore.flows.steps import clock, renamed
 from longshore.report import Report
 
 fetch_positions = Step("fetch-positions", fetch_feed.run)
@@ -148,6 +148,7 @@ def master_flow(
         block: The old name of connector.
     """
     connector = renamed("block", block, "connector", connector)
+    check(sinks, area, now)
     runner().skip_overdue()
     done: list[Report] = []
     try:
@@ -160,6 +161,13 @@ def master_flow(
     finally:
         runner().skip_overdue()
     return done
+
+
+def check(sinks: Sequence[str] | None, area: Mapping[str, float] | None, now: datetime | None) -> None:
+    """Raise UsageError for what cannot be, before a look has begun."""
+    append_history.check(sinks or ())
+    source.query(area, "")
+    clock(now)
 
 
 def _do(done: list[Report], flow: Any, *args: Any, **kwargs: Any) -> Sequence[Report]:

@@ -14,10 +14,10 @@ from scripts.settings import ROOT
 OPTIONS = parser(web_to_postgres.fn, "python -m jobs.web_to_postgres")
 
 
-def run(*words: str, **env: str) -> "subprocess.CompletedProcess[str]":
-    """`python -m jobs.web_to_postgres WORDS…` where nothing is set, and where importing Prefect is an error."""
-    lean = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "tests/no_prefect"), **env}
-    command = [sys.executable, "-m", "jobs.web_to_postgres", *words]
+def run(*words: str, job: str = "web_to_postgres") -> "subprocess.CompletedProcess[str]":
+    """`python -m jobs.JOB WORDS…` where nothing is set, and where importing Prefect is an error."""
+    lean = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "tests/no_prefect")}
+    command = [sys.executable, "-m", f"jobs.{job}", *words]
     return subprocess.run(command, cwd=ROOT, env=lean, capture_output=True, text=True)
 
 
@@ -60,6 +60,29 @@ def test_wrong_usage_ends_with_2_and_says_why(words: list[str], says: str) -> No
     done = run(*words)
     assert done.returncode == 2
     assert "usage: python -m jobs.web_to_postgres" in done.stderr
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("job", "words", "says"),
+    [
+        ("web_to_gcs", ["--url", "http://h/a.csv", "--path", "../a"], "url needs path"),
+        (
+            "web_to_gcs",
+            ["--url", "http://h/a.csv", "--path", "a", "--year", "2021"],
+            "go with taxi trips, not with url",
+        ),
+        ("gcs_to_bigquery", ["--uri", "s3://b/a", "--table", "t"], "is no address of objects"),
+        ("gcs_to_bigquery", ["--uri", "gs://b/a", "--table", "t", "--months", "1"], "go with taxi trips, not with uri"),
+        ("etl_parent", ["--months", "13"], "No such month"),
+        ("late_buses", ["--sinks", "mysql"], "sinks are bigquery and postgres, not 'mysql'"),
+        ("late_buses", ["--area", '{"min_lat": 1}'], "area is min_lat"),
+        ("late_buses", ["--now", "2026-02-04T08:40:00"], "is that in UTC?"),
+    ],
+)
+def test_every_job_says_what_cannot_be_before_anything_is_opened(job: str, words: list[str], says: str) -> None:
+    done = run(*words, job=job)
+    assert done.returncode == 2
     assert says in done.stderr
 
 

@@ -56,17 +56,16 @@ def of_parquet(url: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 
 
 def blocks(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The text without its header, in blocks that end where a row ends: no quoted line end is looked for."""
-    text = b""
-    header = True
+    """The text without its header, in blocks that end where a row ends: quoted line ends are not looked for."""
+    text = next(pieces).partition(b"\n")[2]
     for piece in pieces:
         text += piece
         if len(text) >= BLOCK:
             cut = text.rindex(b"\n") + 1
-            start = text.index(b"\n") + 1 if header else 0
-            yield text[start:cut]
-            text, header = text[cut:], False
-    yield text
+            yield text[:cut]
+            text = text[cut:]
+    if text:
+        yield text
 
 
 def encoded(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[bytes]:
