@@ -47,7 +47,7 @@ NOTES = """- The limit is `psql` sending a ready PGCOPY file into a table of the
 - ADBC is fed a RecordBatchReader, of pyarrow's `open_csv` (gunzipped by `isal` in a thread) or of the parquet file; it
   makes the table and sends binary COPY.
 - DuckDB does `create table ... as select * from read_csv(...)` in the attached Postgres, HTTP and Postgres by its own
-  extensions. Its text column is `character varying`.
+  extensions, in one thread (more took longer on two cores). Its text column is `character varying`.
 - Polars takes the whole file into memory (`read_csv`, `read_parquet`), and `write_database` hands it to ADBC.
 - ADBC, DuckDB and Polars import numpy, pandas and one another where these are installed; here they do not find them.
 - All of these load into a table that is not there before, with the declared types, in one transaction.

@@ -14,7 +14,7 @@ def main(url: str, database: str, table: str, columns: str) -> None:
     """Load a csv.gz, or a parquet file, from `url`. columns: name -> SQL type."""
     types: dict[str, str] = json.loads(columns)
     source = of_parquet(url, types) if url.endswith(".parquet") else of_csv(url, types)
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"threads": 1}) as connection:  # more took longer on two cores
         for package in (duckdb_extension_httpfs, duckdb_extension_postgres_scanner):
             (extension,) = Path(package.__file__).parent.glob("extensions/*/*.duckdb_extension")
             connection.execute(f"load '{extension}'")
