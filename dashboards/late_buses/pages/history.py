@@ -26,7 +26,7 @@ def show(settings: Settings) -> None:
     """The charts, then the table."""
     left, right = st.columns([5, 1], vertical_alignment="center")
     left.title(f"{settings.agency}: late buses an hour")
-    right.page_link("late_buses.py", label="Now", icon=":material/map:")
+    right.page_link("page.py", label="Now", icon=":material/map:")
     left, right = st.columns([5, 1], vertical_alignment="bottom")
     period = left.segmented_control("The last", list(PERIODS), default="24 hours", required=True)
     right.button("Refresh", on_click=history.clear, width="stretch")
