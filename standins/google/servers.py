@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 Process = subprocess.Popen[bytes]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def free_port() -> int:
@@ -24,9 +25,10 @@ def free_port() -> int:
 @contextmanager
 def cloud_storage(folder: Path, host: str, port: int, bucket: str) -> Iterator[Process]:
     """Cloud Storage with a bucket; its objects are files below `folder`/.cloudstorage."""
-    command = [sys.executable, "-m", "gcp_storage_emulator", "--data-dir", str(folder), "start", "--quiet"]
+    command = [sys.executable, "-m", "standins.google.storage", "--data-dir", str(folder), "start", "--quiet"]
     command += ["--host", host, "--port", str(port), "--default-bucket", bucket]
-    with running(command, dict(os.environ), f"http://127.0.0.1:{port}/") as process:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with running(command, env, f"http://127.0.0.1:{port}/") as process:
         yield process
 
 

@@ -2,15 +2,19 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
+import pytest
 from google.cloud import bigquery, storage
 
 from scripts.settings import ROOT
 from standins.google.clients import clients
+from standins.google.servers import cloud_storage, free_port
 from standins.google.start import google_cloud
 
 FOREVER = """
@@ -50,3 +54,14 @@ def test_data_outlive_a_kill_and_no_process_does(tmp_path: Path) -> None:
         bucket, warehouse = opened(env)
         assert bucket.blob("a/b").download_as_bytes() == b"kept"
         assert [row.n for row in warehouse.query("SELECT n FROM kept.one").result()] == [1]
+
+
+def test_a_client_that_vanished_in_mid_upload_keeps_nobody_else_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMULATOR_SILENCE_SECONDS", "1")
+    port = free_port()
+    with cloud_storage(tmp_path, "127.0.0.1", port, "b"), socket.create_connection(("127.0.0.1", port)) as vanished:
+        vanished.sendall(b"PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nonly this")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+            assert answer.status == 200
