@@ -43,7 +43,7 @@ test: setup check ## all checks and tests; those with containers where a Docker 
 test-fast:
 	@.venv/bin/python -m pytest tests/unit tests/contract tests/integration
 
-test-containers test-others: # side by side: 35 minutes on two cores, the images being there
+test-containers test-others: # side by side: 40 minutes on two cores, the images being there
 	@env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL .venv/bin/python -m pytest $(if $(filter test-containers,$@),tests/containers,--ignore=tests/containers)
 
 check: setup ## lint, format and types, workflows too, as CI does
