@@ -11,11 +11,8 @@ from typing import Any
 
 from control.labels import RUN, STACK
 
-COMMAND = [
-    "python",
-    "-m",
-    "longshore.flows.engine",
-]  # one process, and 6 s sooner there than `prefect flow-run execute`
+# One process, and 6 s sooner there than `prefect flow-run execute`.
+COMMAND = ["python", "-m", "longshore.flows.engine"]
 USER = "10001:10001"
 CA_PATH = "/etc/ssl/job-ca.crt"
 JOB_NETWORKS = ("api", "web", "warehouse", "cloud")

@@ -72,9 +72,9 @@ class FoundObjects:
     def bytes_received(self) -> int:
         return sum(int(blob.size or 0) for blob in self.blobs)
 
-    def changed(self, backoff: Backoff) -> bool:
+    def changed(self) -> bool:
         """Whether an object has come, gone or been written anew since these were found."""
-        _, versions = find(self.source.uri, self.source.store, backoff, self.source.advice)
+        _, versions = find(self.source.uri, self.source.store, self.backoff, self.source.advice)
         return versions != self.versions
 
     def table(self, schema: pa.Schema | None, widen: bool) -> Table:

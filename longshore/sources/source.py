@@ -88,10 +88,3 @@ def opened_file(file: Fetched, file_format: Format | None) -> Iterator[OpenedFil
     """The file as a source; threads that read ahead end with the context."""
     with ExitStack() as stack:
         yield OpenedFile(file, file_format, stack)
-
-
-def read_whole(source: Source, log: Log, backoff: Backoff) -> pa.Table:
-    """All rows of a source that fits into memory."""
-    with source.open(log, backoff) as opened:
-        found = opened.table(None, widen=False)
-        return pa.Table.from_batches(found.batches, found.schema)

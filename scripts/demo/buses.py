@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 warnings.simplefilter("ignore")
 
+from longshore.flows.command import imported  # noqa: E402
 from scripts.demo.loads import reports  # noqa: E402
 from scripts.demo.places import HOME, google_cloud, postgres, stand_in  # noqa: E402
 from scripts.demo.progress import busy  # noqa: E402
@@ -42,10 +43,11 @@ def page(port: int) -> Iterator[str]:
 
 def watch(cycles: int) -> int:
     """Look at the buses again and again, `cycles` times or (0) until Ctrl-C; 1 when a look failed."""
+    flow = imported("jobs.late_buses.flow:master_flow")
     failed = done = 0
     while not cycles or done < cycles:
         began = time.monotonic()
-        for report in reports("jobs.late_buses.flow:master_flow", sinks=["postgres", "bigquery"]):
+        for report in reports(flow, sinks=["postgres", "bigquery"]):
             failed += report.status == "failed"
             print(f"  {report}", flush=True)
         done += 1

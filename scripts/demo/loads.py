@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from longshore.flows.command import imported
+from longshore.flows.flow import PlainFlow
 from longshore.report import Report
 from scripts.demo.places import google_cloud, postgres
 from scripts.demo.progress import busy
@@ -21,8 +22,9 @@ def into_postgres() -> Iterator[Report]:
     with ExitStack() as stack:
         with busy("Starting Postgres"):
             os.environ |= stack.enter_context(postgres())
+        flow = imported("jobs.web_to_postgres.flow:web_to_postgres")
         for color, month in MONTHS:
-            yield from reports("jobs.web_to_postgres.flow:web_to_postgres", color=color, year=2021, months=[month])
+            yield from reports(flow, color=color, year=2021, months=[month])
 
 
 def into_google_cloud(answer: list[Any]) -> Iterator[Report]:
@@ -30,16 +32,17 @@ def into_google_cloud(answer: list[Any]) -> Iterator[Report]:
     with ExitStack() as stack:
         with busy("Starting the emulators of Cloud Storage and BigQuery"):
             os.environ |= stack.enter_context(google_cloud())
+        flow = imported("jobs.etl_parent.flow:etl_parent_flow")
         for color, month in MONTHS:
-            yield from reports("jobs.etl_parent.flow:etl_parent_flow", color=color, year=2021, months=[month])
+            yield from reports(flow, color=color, year=2021, months=[month])
         from longshore.flows.blocks import bigquery_client  # Google's clients take a second to import
 
         answer += bigquery_client("").query(BY_MONTH).result()
 
 
-def reports(flow: str, **parameters: Any) -> list[Report]:
-    """What a flow, MODULE:NAME, did. Raises RuntimeError when it did not get as far as a report."""
-    ended = imported(flow)(**parameters)
+def reports(flow: PlainFlow, **parameters: Any) -> list[Report]:
+    """What a run of the flow did. Raises RuntimeError when it did not get as far as a report."""
+    ended = flow(**parameters)
     if not ended.reports:
         raise RuntimeError(ended.message)
     return [*ended.reports]

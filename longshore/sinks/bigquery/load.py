@@ -84,7 +84,7 @@ class BigQueryTable:
                 dataset = tables.make_dataset(service, self.dataset, self.location, found.blobs[0].bucket)
                 service = replace(service, location=dataset.location)
             with staged(service, place.dataset, found.name, key, found.uris, footers) as staging:
-                if found.changed(service.backoff):
+                if found.changed():
                     raise LoadError(f"{found.name}: changed while it was loaded. Run it again.", retryable=True)
                 if not table:
                     tables.make_table(

@@ -19,6 +19,7 @@ from longshore.report import Report
 from longshore.rows.kept import Counts, kept, telling
 from longshore.rows.table import widening
 from longshore.sinks.lake.upload import Upload, uploading
+from longshore.sinks.lake.whole import PARQUET
 from longshore.sinks.load import Load
 from longshore.sources.footer import read_footer
 
@@ -59,7 +60,7 @@ class BucketObject:
             blob = self.bucket.blob(self.path)
             blob.metadata = made_of | ({"flow_run": load.flow_run} if load.flow_run else {})
             generation = int(before.generation) if before else 0
-            with uploading(blob, "application/vnd.apache.parquet", generation, log, backoff) as upload:
+            with uploading(blob, PARQUET, generation, log, backoff) as upload:
                 for part in parts:
                     upload.write(part)
             _verify(blob, upload, counts.kept, backoff)
